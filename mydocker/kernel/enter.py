@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mydocker.kernel import _call
 
 
@@ -12,3 +14,31 @@ def enter_namespace(descriptor: int) -> None:
     those of a process that this one may trace (setns(2)).
     """
     _call("setns", descriptor, 0)
+
+
+class Inside:
+    """This process, of one thread, in the namespace that DESCRIPTOR holds open, and back in its own after the block.
+
+    KIND is the name in /proc/PID/ns. DESCRIPTOR is closed. The block is not entered if that raises OSError.
+    """
+
+    def __init__(self, kind: str, descriptor: int) -> None:
+        self.kind, self.descriptor = kind, descriptor
+        self.own = -1
+
+    def __enter__(self) -> None:
+        try:
+            self.own = os.open(f"/proc/self/ns/{self.kind}", os.O_RDONLY | os.O_CLOEXEC)
+            enter_namespace(self.descriptor)
+        except BaseException:
+            if self.own >= 0:
+                os.close(self.own)
+            raise
+        finally:
+            os.close(self.descriptor)
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            enter_namespace(self.own)
+        finally:
+            os.close(self.own)

@@ -8,12 +8,12 @@ import sys
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.build import add_making
 from mydocker.errors import BuildError, MydockerError, Origin, UsageError
 from mydocker.image.store import Store
 from mydocker.paths import current_directory, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform, Reference
-from mydocker.runtime.build.builders import NAMES
 from mydocker.runtime.build.image import build_image, id_of
 from mydocker.specs import field_types, values
 from mydocker.specs.load import build as keys
@@ -21,8 +21,6 @@ from mydocker.specs.model.build import STDIN, Build
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
-    from typing import Any
 
     from mydocker.image.model import StoredImage
 
@@ -97,29 +95,22 @@ def _build(options: argparse.Namespace) -> Build:
         # as for Docker, the path of a Dockerfile counts from here
         dockerfile=values.path(file, scope) if file and context.startswith("/") else file,
         dockerfile_inline=inline,
-        args=_joined(options.build_arg, keys.argument, scope),
+        args=keys.joined(options.build_arg, values.variable, scope),
         target=options.target,
-        labels=_joined(options.label, values.label, scope),
+        labels=keys.joined(options.label, values.label, scope),
         no_cache=options.no_cache,
         pull=options.pull,
         cache_from=tuple(options.cache_from),
         cache_to=tuple(options.cache_to),
-        additional_contexts=_joined(options.build_context, keys.named_context, scope),
+        additional_contexts=keys.joined(options.build_context, keys.named_context, scope),
         secrets=tuple(keys.parse_secret(text, scope) for text in options.secret),
-        ssh=_joined(options.ssh, keys.ssh, scope),
+        ssh=keys.joined(options.ssh, keys.ssh, scope),
         network=options.network,
         extra_hosts=tuple(field_types.extra_host(text, scope) for text in options.add_host),
         shm_size=field_types.shm_size(options.shm_size, scope) if options.shm_size else None,
-        ulimits=_joined(options.ulimit, field_types.ulimit, scope),
+        ulimits=keys.joined(options.ulimit, field_types.ulimit, scope),
         origin=Origin(file="command line"),
     )
-
-
-def _joined(words: list[str], parse: Callable[[str, values.Scope], Any], scope: values.Scope) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for word in words:
-        found.update(parse(word, scope))
-    return found
 
 
 _LISTS = (
@@ -165,8 +156,6 @@ def parser() -> Parser:
         parser.add_argument(*flags, action="append", default=[], metavar=metavar, help=text)
     for flags, metavar, text in _TEXTS:
         parser.add_argument(*flags, default="", metavar=metavar, help=text)
-    parser.add_argument("--no-cache", action="store_true", help="run every instruction anew")
-    parser.add_argument("--pull", action="store_true", help="pull base images although they are there")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the ID of the image")
-    parser.add_argument("--builder", default="", metavar="|".join(NAMES), help="the builder to use")
+    add_making(parser)
     return parser

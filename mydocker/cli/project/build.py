@@ -12,9 +12,9 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.services.project.plan import chosen, is_project, project_of
-from mydocker.specs.load.build import argument
+from mydocker.specs.load.build import joined
 from mydocker.specs.load.profiles import select
-from mydocker.specs.values import Scope
+from mydocker.specs.values import Scope, variable
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +31,13 @@ def add_build(parser: Parser) -> None:
     parser.add_argument("--build", action="store_true", help="build images before containers start")
     parser.add_argument("--no-build", action="store_true", help="build no image, even if it is missing")
     parser.add_argument("--pull", choices=POLICIES, help="when to pull images, in place of what the files say")
+    add_builder(parser)
+
+
+def add_making(parser: Parser) -> None:
+    """The options of a command that only builds."""
+    parser.add_argument("--no-cache", action="store_true", help="use no layers of earlier builds")
+    parser.add_argument("--pull", action="store_true", help="pull base images even if they are present")
     add_builder(parser)
 
 
@@ -94,10 +101,7 @@ def build_services(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     loaded = load_cases(options, options.services)
     cases = [case for case in _chosen(options, loaded) if case.build]
-    scope = Scope(directory="", environ=os.environ)
-    args: dict[str, str] = {}
-    for word in options.build_arg:
-        args.update(argument(word, scope))
+    args = joined(options.build_arg, variable, Scope(directory="", environ=os.environ))
     wanted = ImageOptions(
         builder=options.builder, every_platform=True, no_cache=options.no_cache, pull=options.pull, args=args
     )
@@ -129,7 +133,7 @@ def parser() -> Parser:
         usage="[OPTIONS] [SERVICE...]",
         examples=(
             ("mydocker compose build", "build the images of all services that have build"),
-            ("mydocker compose build --no-cache web", "build one anew"),
+            ("mydocker compose build --no-cache web", "build one without the cache"),
         ),
     )
     parser.add_argument("services", nargs="*", metavar="SERVICE", help="a service; by default, all")
@@ -137,9 +141,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="value of an ARG, over those of the file"
     )
-    parser.add_argument("--no-cache", action="store_true", help="run every instruction anew")
-    parser.add_argument("--pull", action="store_true", help="pull base images although they are there")
     parser.add_argument("--with-dependencies", action="store_true", help="build what the services depend on, too")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    add_builder(parser)
+    add_making(parser)
     return parser

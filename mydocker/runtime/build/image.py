@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from mydocker import programs
 from mydocker.errors import BuildError, Problem, SpecError, UsageError, printable
+from mydocker.image.model.digest import digest_of
 from mydocker.image.model.manifest import Manifest, parse_manifest
 from mydocker.image.model.progress import silence
 from mydocker.image.open_source import guess
@@ -56,8 +57,7 @@ def build_image(
     writes, and warnings. OFFLINE: base images are not pulled. With the context `-`, the builder reads the caller's
     standard input.
 
-    For a unit of Quadlet's, and any other source: make a Build with absolute paths (specs/model/build.py), and its
-    `origin` for messages; NAME is the image that the containers name afterwards; call this before they start.
+    The paths of BUILD are absolute (specs/model/build.py), and its `origin` is the place that errors name.
 
     Raises HostError if there is no builder, SpecError or UsageError for what BUILD has wrong, BuildError if the build
     fails, and ImageError if its image cannot be loaded.
@@ -95,7 +95,7 @@ def _check(build: Build) -> None:
         problem = (
             f"the build context {build.context} is not a directory"
             if os.path.lexists(build.context)
-            else (f"the build context {build.context} does not exist")
+            else f"the build context {build.context} does not exist"
         )
     elif not build.dockerfile_inline:
         tried = (build.dockerfile,) if build.dockerfile else _DOCKERFILES
@@ -188,8 +188,6 @@ def _loaded(
     with guess(path) as layout:
         source: Layout = layout.select(layout.names()[0])
         if not names:
-            from mydocker.image.model.digest import digest_of
-
             names = [Reference(registry=LOCAL, repository="build", tag=None, digest=digest_of(source.manifest("")[0]))]
         meant = platform or own_platform(source, names[0])
         for each in reversed(names):

@@ -13,6 +13,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cdi.hook import Hook
 from mydocker.specs.devices.gpus import ALL
 from mydocker.specs.model import BindMount, CdiDevice, Device
+from mydocker.specs.model.parts import DeviceRequest
 from mydocker.specs.nodes.node import Mapping, Scalar, Sequence
 from mydocker.specs.nodes.yaml import parse_documents
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.plan.operations import Operation
     from mydocker.specs.model import ContainerSpec
-    from mydocker.specs.model.parts import DeviceRequest
     from mydocker.specs.nodes.node import Node
 
 DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
@@ -66,15 +66,12 @@ def _of_runtime(spec: ContainerSpec, environment: Iterable[str]) -> tuple[Device
     """The GPUs that a container gets by the runtime `nvidia`: those that a variable of it or of its image lists."""
     if spec.runtime != "nvidia":
         return ()
-    from mydocker.specs.model.parts import DeviceRequest
-
     variables = {**dict(entry.partition("=")[::2] for entry in environment), **spec.environment}
     listed = variables.get(_VISIBLE, "void")
     if listed in ("", "void", "none"):
         return ()
-    if listed == "all":
-        return (DeviceRequest(kind="nvidia.com/gpu", count=ALL),)
-    return (DeviceRequest(kind="nvidia.com/gpu", ids=tuple(listed.split(","))),)
+    which: dict[str, Any] = {"count": ALL} if listed == "all" else {"ids": tuple(listed.split(","))}
+    return (DeviceRequest(kind="nvidia.com/gpu", **which),)
 
 
 def _chosen(request: DeviceRequest, files: list[CdiFile]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.running import read_link
 from mydocker.runtime.network.joined_container import find, open_namespace, shares
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mydocker.specs.model import ContainerSpec
-
-__all__ = ["find_joined", "in_pid_namespace", "open_namespace"]
 
 
 def find_joined(spec: ContainerSpec, containers: str, *, rootless: bool, network: str) -> dict[str, str]:
@@ -59,16 +57,5 @@ def _refuse_tracers(run_dir: str) -> None:
 def in_pid_namespace(run_dir: str, clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
     """What CLONE returns, which clones a child in the pid namespace of the container with RUN_DIR. Raises LaunchError
     if that one has ended."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        other = open_namespace(run_dir, "pid")
-        try:
-            enter_namespace(other)
-        finally:
-            os.close(other)
-        try:
-            return clone()
-        finally:
-            enter_namespace(own)
-    finally:
-        os.close(own)
+    with Inside("pid", open_namespace(run_dir, "pid")):
+        return clone()

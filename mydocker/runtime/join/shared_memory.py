@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from mydocker import kernel
-from mydocker.kernel.beneath import make_target
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import Inside
 from mydocker.runtime.network.joined_container import open_namespace
-from mydocker.runtime.plan.operations import HARDENED, Operation, attach
+from mydocker.runtime.plan.operations import HARDENED, Operation
+from mydocker.runtime.volume.filesystem import PreparedTree
 
 
 class SharedMemory(Operation):
@@ -22,25 +20,6 @@ class SharedMemory(Operation):
         return "the shared memory of another container at"
 
     def ahead(self) -> Operation:
-        own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        other = open_namespace(self.run_dir, "mnt")
-        try:
-            enter_namespace(other)
-            try:
-                tree = kernel.clone_tree(self.target)
-            finally:
-                enter_namespace(own)
-        finally:
-            os.close(own)
-            os.close(other)
-        return CopiedTree(target=self.target, tree=tree)
-
-
-class CopiedTree(Operation):
-    """The detached mount `tree`, attached."""
-
-    tree: int
-
-    def apply(self, root: int) -> None:
-        kernel.set_attributes(self.tree, HARDENED)
-        attach(self.tree, make_target(root, self.target, directory=True, follow=False))
+        with Inside("mnt", open_namespace(self.run_dir, "mnt")):
+            tree = kernel.clone_tree(self.target)
+        return PreparedTree(target=self.target, what=self.title, tree=tree, attributes=HARDENED, follow=False)

@@ -350,17 +350,11 @@ def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
 
 def _ahead(plan: LaunchPlan, fds: ChildFds) -> list[Operation]:
     """What is left of the operations of PLAN, some of which begin in the host's network."""
-    from mydocker.kernel.enter import enter_namespace
+    from mydocker.kernel.enter import Inside
 
     assert fds.host_network is not None
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    enter_namespace(fds.host_network)
-    try:
+    with Inside("net", fds.host_network):
         return [operation.ahead() for operation in plan.operations]
-    finally:
-        enter_namespace(own)
-        os.close(own)
-        os.close(fds.host_network)
 
 
 def _has_room(plan: LaunchPlan) -> bool:

@@ -278,7 +278,7 @@ def _other_ipc(plan: LaunchPlan, child_ends: Stack) -> int | None:
     """The IPC namespace of the container that PLAN's shares it with, if there is one."""
     if "ipc" not in plan.joined_namespaces:
         return None
-    from mydocker.runtime.join.namespaces import open_namespace
+    from mydocker.runtime.network.joined_container import open_namespace
 
     return child_ends.close_later(open_namespace(plan.joined_namespaces["ipc"], "ipc"))
 

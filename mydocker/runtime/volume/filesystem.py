@@ -54,16 +54,26 @@ class MountedFilesystem(Operation):
             raise LaunchError(
                 f"cannot mount {self.device} at {self.target}: {self.fstype}: {why}", hint=_HINT
             ) from None
-        return PreparedTree(target=self.target, tree=tree)
+        return PreparedTree(target=self.target, what=self.title, tree=tree)
 
 
 class PreparedTree(Operation):
-    """The detached mount `tree`, attached to a directory."""
+    """The detached mount `tree`, attached to a directory, with `attributes` besides its own. `what` is its title;
+    `follow`: as for a Bind."""
 
+    what: str
     tree: int
+    attributes: int = 0
+    follow: bool = True
+
+    @property
+    def title(self) -> str:
+        return self.what
 
     def apply(self, root: int) -> None:
-        attach(self.tree, make_target(root, self.target, directory=True))
+        if self.attributes:
+            kernel.set_attributes(self.tree, self.attributes)
+        attach(self.tree, make_target(root, self.target, directory=True, follow=self.follow))
 
 
 def _address(name: str) -> str:

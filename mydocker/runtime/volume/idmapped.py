@@ -5,6 +5,7 @@ The kernel takes the ids from a user namespace, which lives for as long as it is
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker import idmap, kernel
@@ -24,7 +25,9 @@ def map_ids(tree: int, ids: IdMap, *, source: str, recursive: bool) -> None:
     try:
         kernel.map_ids(tree, users, recursive=recursive)
     except OSError as error:
-        why = "its file system has no idmapped mounts" if error.errno == 22 else (error.strerror or "").lower()
+        why = (
+            "its file system has no idmapped mounts" if error.errno == errno.EINVAL else (error.strerror or "").lower()
+        )
         raise LaunchError(f"{source} cannot be mounted with idmap: {why}") from None
     finally:
         os.close(users)

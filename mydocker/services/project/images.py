@@ -73,11 +73,11 @@ class ImageMaker:
         assert name and build
         if (name, build) in self._done:
             return
-        build = self._with_services(build, within)
+        settled = self._with_services(build, within)
         for platform in self._platforms(case):
             self.say(f"building {name.familiar}" + (f" for {platform}" if platform else ""))
             build_image(
-                build.replace(
+                settled.replace(
                     args={**build.args, **self.options.args},
                     no_cache=build.no_cache or self.options.no_cache,
                     pull=build.pull or self.options.pull,
@@ -90,7 +90,7 @@ class ImageMaker:
                 output=self.say,
                 offline=self.options.offline,
             )
-        self._done.append((name, case.build or build))
+        self._done.append((name, build))
 
     def _with_image(self, case: CaseSpec) -> CaseSpec:
         container = case.container

@@ -39,9 +39,9 @@ FAILED = 1
 
 class UpOptions(Record):
     """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too, for at most
-    `wait_timeout` seconds, if that is set. In the foreground,
-    the end of one ends all with `abort_on_exit`, or if it has failed, with `abort_on_failure`; the exit code is that of
-    the service `exit_code_from`. With `detach`, what `needed_by` depends on is there as it needs it."""
+    `wait_timeout` seconds, if that is set. In the foreground, the end of one ends all with `abort_on_exit`, or if it
+    has failed, with `abort_on_failure`; the exit code is that of the service `exit_code_from`. With `detach`, what
+    `needed_by` depends on is there as it needs it."""
 
     detach: bool = False
     wait: bool = False
@@ -241,9 +241,7 @@ class ProjectRun:
     def _tell_manager(self) -> None:
         """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
         count as alive: its watchdog is to restart it."""
-        if not self._waiting() and all(
-            each.ended or (each.is_up and each.state.health in ("", "healthy")) for each in self.running
-        ):
+        if not self._waiting() and all(each.ended or _is_well(each) for each in self.running):
             self.manager.ready(f"{len(self.running)} running")
         self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 

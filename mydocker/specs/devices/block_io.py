@@ -10,6 +10,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import BlockLimits
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
+from mydocker.specs.values.quantity import number_between
 from mydocker.specs.values.size import parse_size
 
 if TYPE_CHECKING:
@@ -87,11 +88,7 @@ def _of_device(key: str, path: str, text: str) -> Part:
 
 
 def _weight(text: str) -> int:
-    low, high = WEIGHTS
-    weight = whole_number(text, high)
-    if weight is None or 0 < weight < low:
-        raise UsageError(f"{text!r}: expected a weight from {low} to {high}, or 0 for the kernel's")
-    return weight
+    return number_between(text, WEIGHTS, "a weight from {} to {}, or 0 for the kernel's")
 
 
 def combine(parts: Iterable[Part]) -> BlockLimits | None:

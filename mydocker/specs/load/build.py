@@ -10,10 +10,9 @@ from mydocker.specs.model.build import STDIN, Build, BuildSecret, is_path, is_re
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
-    from mydocker.reference import Reference
     from mydocker.specs.nodes.reader import Reader
 
     Parse = Callable[[str, values.Scope], Any]
@@ -119,46 +118,41 @@ def parse_secret(text: str, scope: values.Scope) -> BuildSecret:
     return BuildSecret(id=name, file=values.path(members.get("src", name), scope))
 
 
-def argument(text: str, scope: values.Scope) -> dict[str, str]:
-    """NAME=VALUE, or NAME for the value that the environment has, if it has one."""
-    return values.variable(text, scope)
-
-
 def platform(text: str, scope: values.Scope) -> Platform:
     return Platform.parse(text, of_any_system=True)
 
 
-def _tag(text: str, scope: values.Scope) -> Reference:
-    return values.image(text, scope)
-
-
-def _text(text: str, scope: values.Scope) -> str:
-    return text
+def joined(words: Iterable[str], parse: Parse, scope: values.Scope) -> dict[str, Any]:
+    """What PARSE makes of each of WORDS, in one mapping; a later one wins."""
+    found: dict[str, Any] = {}
+    for word in words:
+        found.update(parse(word, scope))
+    return found
 
 
 KEYS: dict[str, tuple[str, Parse]] = {  # the YAML type of each, and the parser of its words
     "context": ("text", context),
-    "dockerfile": ("text", _text),
-    "dockerfile_inline": ("text", _text),
-    "args": ("pairs", argument),
-    "target": ("text", _text),
+    "dockerfile": ("text", values.any_text),
+    "dockerfile_inline": ("text", values.any_text),
+    "args": ("pairs", values.variable),
+    "target": ("text", values.any_text),
     "labels": ("pairs", values.label),
-    "tags": ("list", _tag),
+    "tags": ("list", values.image),
     "platforms": ("list", platform),
-    "no_cache": ("boolean", _text),
-    "pull": ("boolean", _text),
-    "cache_from": ("list", _text),
-    "cache_to": ("list", _text),
+    "no_cache": ("boolean", values.any_text),
+    "pull": ("boolean", values.any_text),
+    "cache_from": ("list", values.any_text),
+    "cache_to": ("list", values.any_text),
     "additional_contexts": ("pairs", named_context),
-    "secrets": ("list", _text),
+    "secrets": ("list", values.any_text),
     "ssh": ("pairs", ssh),
-    "network": ("text", _text),
+    "network": ("text", values.any_text),
     "extra_hosts": ("hosts", field_types.extra_host),
     "shm_size": ("text", field_types.shm_size),
     "ulimits": ("ulimits", field_types.ulimit),
-    "privileged": ("boolean", _text),
-    "entitlements": ("list", _text),
-    "isolation": ("text", _text),
-    "provenance": ("text", _text),
-    "sbom": ("text", _text),
+    "privileged": ("boolean", values.any_text),
+    "entitlements": ("list", values.any_text),
+    "isolation": ("text", values.any_text),
+    "provenance": ("text", values.any_text),
+    "sbom": ("text", values.any_text),
 }

@@ -6,18 +6,18 @@ The variables of a `matrix` make several specs of one document.
 from __future__ import annotations
 
 import itertools
-from functools import partial
 
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.load.extend import read_extends, read_include
+from mydocker.specs.load.pairs import read_pairs
 from mydocker.specs.model import Hook
 from mydocker.specs.model.dependencies import read_depends_on
 from mydocker.specs.model.healthcheck import read_healthcheck
 from mydocker.specs.model.restart import read_restart
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of, switch
 from mydocker.specs.values.user import parse_user
 
@@ -100,23 +100,8 @@ def _hook(node: Node, reader: Reader) -> Hook:
     if "working_dir" in members:
         found["working_dir"] = reader.value(members["working_dir"], values.working_dir)
     if "environment" in members:
-        found["environment"] = _variables(members["environment"], reader)
+        found["environment"] = read_pairs(members["environment"], values.variable, reader)
     return Hook(command=_before(members["command"], reader), **found)
-
-
-def _variables(node: Node, reader: Reader) -> dict[str, str]:
-    """A mapping, or a list of NAME=VALUE; a name alone is that of the caller's variable."""
-    found: dict[str, str] = {}
-    if isinstance(node, Mapping):
-        for key, value in node.entries:
-            text = key.text if is_null(value) else f"{key.text}={reader.text(value)}"
-            found |= reader.attempt(key, partial(values.variable, text, reader.scope)) or {}
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            found |= reader.value(item, values.variable) or {}
-    else:
-        reader.refuse(node, "expected a mapping, or a list of NAME=VALUE")
-    return found
 
 
 def _before(node: Node, reader: Reader) -> tuple[str, ...]:
@@ -159,7 +144,7 @@ def _names(node: Node) -> set[str]:
 
 def combinations(document: Mapping, reader: Reader) -> list[dict[str, str]]:
     """The variables of each spec that the `matrix` of DOCUMENT makes of it; without one, a single spec with none."""
-    node = next((value for key, value in document.entries if key.text == "matrix"), None)
+    node = document.get("matrix")
     if node is None or (isinstance(node, Scalar) and node.is_null):
         return [{}]
     if not isinstance(node, Mapping) or not node.entries:

@@ -16,7 +16,7 @@ from mydocker.specs.load.extend import find_base, merge, open_included, placed, 
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
-from mydocker.specs.load.shared_volumes import nothing_to_share, share_volumes
+from mydocker.specs.load.shared_volumes import SERVICE, nothing_to_share, share_volumes
 from mydocker.specs.load.yaml_types import YAML_TYPES
 from mydocker.specs.model import STDIN
 from mydocker.specs.model.build import default_name
@@ -278,12 +278,8 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     before = len(reader.problems)
     values = _complete(document, reader)
-    for key in ("network_mode", "pid", "ipc"):
-        if isinstance(value := values.get(key), str) and value.startswith("service:"):
-            _depend_on_service(values, value.removeprefix("service:"), keys.get(key, document))
-    for source in values.get("volumes_from") or ():
-        if source and source.container.startswith("service:"):
-            _depend_on_service(values, source.container.removeprefix("service:"), keys.get("volumes_from", document))
+    for key, name in _sharing(values):
+        _depend_on_service(values, name, keys.get(key, document))
     file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (
@@ -323,6 +319,15 @@ def _service(name: str, file: LoadedFile | None) -> Service | None:
     if file.is_unit:
         return file.services[""].replace(name=name, project=project_name(file.scope), container_name=name)
     return file.services.get(name)
+
+
+def _sharing(values: dict[str, Any]) -> collections.abc.Iterator[tuple[str, str]]:
+    """The keys of VALUES by which a container shares something with a service, and the names of these."""
+    modes = [(key, values.get(key)) for key in ("network_mode", "pid", "ipc")]
+    modes += [("volumes_from", source.container) for source in values.get("volumes_from") or () if source]
+    for key, mode in modes:
+        if isinstance(mode, str) and mode.startswith(SERVICE):
+            yield key, mode.removeprefix(SERVICE)
 
 
 def _depend_on_service(values: dict[str, Any], name: str, node: Node) -> None:

@@ -12,6 +12,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.environment.files import read_compose_file, read_docker_file
+from mydocker.specs.load.pairs import read_pairs
 from mydocker.specs.model import NAMESPACES
 from mydocker.specs.mounts.mapping import long_mount
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
@@ -53,27 +54,7 @@ def _list(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
 
 
 def _pairs(node: Node, field: Field, reader: Reader) -> dict[str, str]:
-    """NAME and value: a mapping, or a list of NAME=VALUE. The field decides what a NAME without a value means."""
-    pairs: dict[str, str] = {}
-    if isinstance(node, Mapping):
-        for key, value in node.entries:
-            pairs.update(_pair(key, value, field, reader) or {})
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            pairs.update(reader.value(item, field.parse) or {})
-    else:
-        reader.refuse(node, "expected a mapping, or a list of NAME=VALUE")
-    return pairs
-
-
-def _pair(key: Scalar, value: Node, field: Field, reader: Reader) -> Any:
-    if "=" in key.text:
-        reader.refuse(key, f"a name cannot have '=' in it: {key.text!r}")
-        return None
-    if isinstance(value, Scalar) and value.is_null:
-        return reader.attempt(key, lambda: field.parse(key.text, reader.scope))
-    text = reader.text(value)
-    return reader.attempt(key, lambda: field.parse(f"{key.text}={text}", reader.scope))
+    return read_pairs(node, field.parse, reader)
 
 
 def _label_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
@@ -139,12 +120,6 @@ def _volume_source(text: str, scope: values.Scope) -> Any:
     from mydocker.specs.mounts.volume import parse_volumes_from
 
     return parse_volumes_from(text if text.startswith(("container:", "service:")) else f"service:{text}")
-
-
-def _tmpfs(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
-    """One, or a list."""
-    items = node.items if isinstance(node, Sequence) else (node,)
-    return tuple(reader.value(item, field.parse) for item in items)
 
 
 def _inline_files(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
@@ -307,7 +282,7 @@ YAML_TYPES: dict[str, Callable[[Node, Field, Reader], Any]] = {
     "label_files": _label_files,
     "env_files": _env_files,
     "volumes": _volumes,
-    "tmpfs": _tmpfs,
+    "tmpfs": _one_or_more,
     "volumes_from": _volumes_from,
     "inline_files": _inline_files,
     "devices": _devices,

@@ -60,6 +60,10 @@ class Mapping(Node):
 
     entries: tuple[tuple[Scalar, Node], ...]
 
+    def get(self, name: str) -> Node | None:
+        """The value of the key NAME."""
+        return next((value for key, value in self.entries if key.text == name), None)
+
 
 class AsWritten(str):
     """Text of a file in which variables are not replaced yet: a writer does not double its dollar signs."""

@@ -22,7 +22,8 @@ PERIODS = (1_000, 1_000_000)  # the kernel's: "CFS Bandwidth Control"
 OOM_SCORE_LIMIT = 1000  # include/uapi/linux/oom.h
 
 _DIGITS = frozenset("0123456789")
-_COUNT_LIMIT = 2**22  # of processes: the kernel's PID_MAX_LIMIT
+_QUOTAS = (1_000, 2**44)  # microseconds
+_COUNTS = (1, 2**22)  # of processes; the kernel's PID_MAX_LIMIT
 _CPU_LIMIT = 8192  # processors that a kernel may be built for (CONFIG_NR_CPUS)
 
 
@@ -52,50 +53,45 @@ def parse_cpus(text: str) -> float | None:
     return count or None
 
 
+def number_between(text: str, limits: tuple[int, int], expected: str) -> int:
+    """The number that TEXT is: from the first of LIMITS to the second, or 0. UsageError, with EXPECTED, in whose braces
+    the limits are put."""
+    low, high = limits
+    number = whole_number(text, high)
+    if number is None or 0 < number < low:
+        raise UsageError(f"{text!r}: expected {expected.format(low, high)}")
+    return number
+
+
 def parse_shares(text: str) -> int | None:
     """A share of processor time, from 2 to 262144; None for 0."""
-    low, high = SHARES
-    count = whole_number(text, high)
-    if count is None or 0 < count < low:
-        raise UsageError(f"{text!r}: expected a share of processor time from {low} to {high}, such as 1024")
-    return count or None
+    return number_between(text, SHARES, "a share of processor time from {} to {}, such as 1024") or None
 
 
 def parse_period(text: str) -> int | None:
     """Microseconds, from 1000 to 1000000; None for 0."""
-    low, high = PERIODS
-    period = whole_number(text, high)
-    if period is None or 0 < period < low:
-        raise UsageError(f"{text!r}: expected microseconds from {low} to {high}")
-    return period or None
+    return number_between(text, PERIODS, "microseconds from {} to {}") or None
 
 
 def parse_quota(text: str) -> int | None:
     """Microseconds of each period, at least 1000; None for 0 and -1, which are no limit."""
     if text == "-1":
         return None
-    quota = whole_number(text, 2**44)
-    if quota is None or 0 < quota < PERIODS[0]:
-        raise UsageError(f"{text!r}: expected microseconds of processor time, at least {PERIODS[0]}, or -1")
-    return quota or None
+    return number_between(text, _QUOTAS, "microseconds of processor time, at least {}, or -1") or None
 
 
 def parse_swappiness(text: str) -> int | None:
     """From 0 to 100; None for -1."""
-    number = None if text == "-1" else whole_number(text, 100)
-    if number is None and text != "-1":
-        raise UsageError(f"{text!r}: expected a number from 0 to 100, or -1")
-    return number
+    if text == "-1":
+        return None
+    return number_between(text, (0, 100), "a number from {} to {}, or -1")
 
 
 def parse_processes(text: str) -> int | None:
     """A number of processes and threads; None for 0 and -1."""
     if text == "-1":
         return None
-    count = whole_number(text, _COUNT_LIMIT)
-    if count is None:
-        raise UsageError(f"{text!r}: expected a number of processes from 1 to {_COUNT_LIMIT}, or -1 for no limit")
-    return count or None
+    return number_between(text, _COUNTS, "a number of processes from {} to {}, or -1 for no limit") or None
 
 
 def parse_oom_score_adj(text: str) -> int:

@@ -9,6 +9,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.containers import CREATED, EXITED, RUNNING, SERVICE, directory
 from mydocker.services.health import HEALTHY, UNHEALTHY
 from mydocker.services.project.down import containers_of
+from mydocker.specs.model import DEFAULT_MODE
 from mydocker.specs.model.parts import COMPLETED, STARTED, NetworkAttachment
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RunningProject(Record):
         """CASE in the networks of the project, unless it has a network of its own; `again` has the project, too."""
         case = case.replace(options=(*case.options, "--project", self.name))
         container = case.spec.container
-        if container.network_mode != "default" or container.networks or not self.networks:
+        if container.network_mode != DEFAULT_MODE or container.networks or not self.networks:
             return case
         attached = tuple(NetworkAttachment(name=name) for name in self.networks)
         return case.replace(spec=case.spec.replace(container=container.replace(networks=attached)))

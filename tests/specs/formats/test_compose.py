@@ -447,6 +447,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "2:93: '1': expected a share of processor time from 2 to 262144, such as 1024"]),
         ("services:\n  web: {image: a, post_start: [x, {user: a, privileged: true, command: y}], pre_stop: x}",
          ["2:57: a hook gets no more rights than its container", "2:87: expected a list of commands"]),
+        ("services:\n  web: {image: a, post_start: [{command: x, environment: {A=B: c}}]}",
+         ["2:59: a name cannot have '=' in it: 'A=B'"]),
         ("services:\n  web: {image: a, gpus: [{driver: x}, {count: 1, device_ids: [a]}, {count: 0}]}",
          ["2:35: device driver 'x' is not supported: expected nvidia, amd or cdi",
           "2:47: count and device_ids exclude each other", "2:76: '0': expected all, or a number of devices"]),
@@ -459,6 +461,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["3:28: driver_opts of type 'nfs' need a device",
           "3:68: device 'w' is not an absolute path (${PWD} is the current directory)",
           "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
+        ("services:\n  web: {image: a, volumes: ['data:/v']}\nvolumes: {data: {external: maybe}}",
+         ["3:28: expected true or false, not 'maybe'"]),
         ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
          "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
          ["2:29: volume 'v:/v:bad': unknown option 'bad'",

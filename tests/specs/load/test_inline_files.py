@@ -100,7 +100,8 @@ def test_compose_defines_at_the_top_and_grants_to_services(here: Path) -> None:
          ["1:36: 'b' is not declared under configs at the top of the file; did you mean 'bb'?",
           "1:48: 'c' is not declared under configs at the top of the file", "1:51: unknown key 'file'"]),
         ("services: {w: {image: a, secrets: [a]}}\nsecrets: {a: {external: true}}",
-         ["1:36: 'a' is external and so of a cluster, which is not supported: expected file, content, environment"]),
+         ["1:36: 'a' has the key external, for files of a cluster, which is not supported: "
+          "expected file, content, environment"]),
         ("services: {w: {image: a}}\nsecrets: {a: {external: true}, b: {filee: x}, c: }",
          ["2:36: unknown key 'filee'; did you mean 'file'?",
           "2:49: expected a mapping with one of file, content, environment"]),

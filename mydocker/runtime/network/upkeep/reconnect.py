@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import (
     DEFAULT,
@@ -224,19 +224,8 @@ def _leave(lease: Lease, run_dir: str) -> None:
 def _inside(run_dir: str) -> Iterator[Channel]:
     """A channel to the network namespace of the container with RUN_DIR. This process, of one thread, is back in its own
     namespace before anything is sent."""
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        target = joined_container.open_network(run_dir)
-        try:
-            enter_namespace(target)
-            try:
-                channel = netlink.Channel()
-            finally:
-                enter_namespace(own)
-        finally:
-            os.close(target)
-    finally:
-        os.close(own)
+    with Inside("net", joined_container.open_network(run_dir)):
+        channel = netlink.Channel()
     with channel:
         yield channel
 

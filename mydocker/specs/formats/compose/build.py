@@ -32,8 +32,8 @@ def as_mapping(node: Node) -> Node:
 def is_for_another_system(service: Mapping) -> bool:
     """Whether SERVICE is for a platform that is not Linux, such as wasi/wasm: it cannot start here, whatever `runtime`
     it names."""
-    for key, node in service.entries:
-        if key.text == "platform" and isinstance(node, Scalar):
-            system, slash, _ = node.text.partition("/")
-            return bool(slash) and system != "linux" and "$" not in system
-    return False
+    platform = service.get("platform")
+    if not isinstance(platform, Scalar):
+        return False
+    system, slash, _ = platform.text.partition("/")
+    return bool(slash) and system != "linux" and "$" not in system

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SOURCES = ("file", "content", "environment")
 _SOURCES = ", ".join(SOURCES)
 _GRANT = ("source", "target", "uid", "gid", "mode")
-_ELSEWHERE = ("external", "name", "driver", "driver_opts", "template_driver")  # of files that a cluster stores
-_NO_EFFECT = ("labels",)
+_OF_CLUSTERS = ("external", "driver", "driver_opts", "template_driver")  # of files that a cluster stores
+_KNOWN = (*SOURCES, *_OF_CLUSTERS, "name")
 
 
 def definitions(entries: tuple[tuple[Scalar, Node], ...], reader: Reader) -> Definitions:
@@ -27,13 +27,13 @@ def definitions(entries: tuple[tuple[Scalar, Node], ...], reader: Reader) -> Def
 
 def _definition(node: Node, reader: Reader) -> Mapping | None:
     if not isinstance(node, Mapping):
-        reader.refuse(node, f"expected a mapping with one of {', '.join(SOURCES)}")
+        reader.refuse(node, f"expected a mapping with one of {_SOURCES}")
         return None
     before = len(reader.problems)
     for key, _ in node.entries:
-        if key.text in _NO_EFFECT:
-            reader.warn(key, f"{key.text} has no effect here")
-        elif key.text not in (*SOURCES, *_ELSEWHERE) and not key.text.startswith("x-"):
+        if key.text == "labels":
+            reader.warn(key, "labels has no effect here")
+        elif key.text not in _KNOWN and not key.text.startswith("x-"):
             reader.refuse(key, unknown_key(key.text, nearest(key.text, SOURCES)))
     return node if len(reader.problems) == before else None
 
@@ -63,8 +63,9 @@ def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node 
     definition = known.get(name)
     if definition is None:
         return None
-    for other in [each.text for each, _ in definition.entries if each.text in _ELSEWHERE[:1] + _ELSEWHERE[2:]]:
-        reader.refuse(source, f"{name!r} is {other} and so of a cluster, which is not supported: expected {_SOURCES}")
+    if other := next((each.text for each, _ in definition.entries if each.text in _OF_CLUSTERS), None):
+        message = f"{name!r} has the key {other}, for files of a cluster, which is not supported: expected {_SOURCES}"
+        reader.refuse(source, message)
         return None
     key = Scalar(**source.position, text="source", plain=True)
     own = tuple(entry for entry in entries if entry[0].text in _GRANT[1:])

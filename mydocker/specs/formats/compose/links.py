@@ -10,7 +10,7 @@ from __future__ import annotations
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import key_at
 from mydocker.specs.model.unsupported import nearest
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, mapping_at, text_at
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,8 +55,7 @@ def aliases_of(links: Iterable[Link], reader: Reader) -> dict[str, list[Node]]:
 def refuse_nameless(links: Iterable[Link], services: dict[str, Mapping], reader: Reader) -> None:
     """Refuse aliases for services that have no names in a network."""
     for link in links:
-        keys = {key.text for key, _ in services[link.target].entries}
-        if link.alias != link.target and "network_mode" in keys:
+        if link.alias != link.target and services[link.target].get("network_mode") is not None:
             reader.refuse(link.node, f"{link.target!r} has a network_mode, and so cannot have the alias {link.alias!r}")
 
 
@@ -104,8 +103,8 @@ def _added(node: Node, names: dict[str, Scalar]) -> Node:
 
 
 def _items(service: Mapping, name: str, reader: Reader) -> tuple[Node, ...]:
-    node = next((value for key, value in service.entries if key.text == name), None)
-    if node is None or (isinstance(node, Scalar) and node.is_null):
+    node = service.get(name)
+    if node is None or is_null(node):
         return ()
     if not isinstance(node, Sequence):
         reader.refuse(node, "expected a list")

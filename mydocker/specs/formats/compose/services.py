@@ -85,7 +85,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
 
 def _ignore_keys(whole: Mapping, reader: Reader) -> None:
     """Have the keys passed over that `x-mydocker: {ignore: […]}` lists."""
-    node = next((value for key, value in whole.entries if key.text == _IGNORE), None)
+    node = whole.get(_IGNORE)
     if not isinstance(node, Mapping) or reader.file is None:
         return
     members = reader.members(node, ("ignore",))

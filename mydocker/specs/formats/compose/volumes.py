@@ -13,6 +13,7 @@ from mydocker.specs.formats.compose.nodes import key_at, members_of
 from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.mounts.volume import is_path, parse_volume
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
+from mydocker.specs.nodes.reader import switch
 
 if TYPE_CHECKING:
     from mydocker.specs.nodes.reader import Reader
@@ -67,7 +68,7 @@ def _external(node: Node | None, reader: Reader) -> tuple[bool, str]:
     if isinstance(node, Mapping):
         members = members_of(node, ("name",), reader)
         return True, reader.text(members["name"]) if "name" in members else ""
-    return reader.text(node).lower() in ("true", "yes", "on"), ""
+    return bool(reader.value(node, switch)), ""
 
 
 def mounts(node: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader) -> Node:
@@ -124,7 +125,7 @@ def _long(item: Node, rest: str, name: str) -> Mapping:
 def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
     if not volume.members:
         return item
-    found = next((value for key, value in item.entries if key.text == "volume"), None)
+    found = item.get("volume")
     inner = found.entries if isinstance(found, Mapping) else ()
     added = tuple((key_at(item, name), node) for name, node in volume.members)
     own = Mapping(**item.position, entries=(*inner, *added))
