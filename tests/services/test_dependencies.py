@@ -238,3 +238,14 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     assert (b"\n1 not run: interrupted: web\n" in stdout) == (number == signal.SIGINT)
     while os.listdir(alpine.store / "containers"):
         time.sleep(0.01)
+
+
+@root
+def test_times_longer_than_poll_takes(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """poll(2) takes 24 days at most; a grace and a time limit may be longer."""
+    db = _server("db", stop_grace_period="99999h")
+    done = _test(alpine, tmp_path, db, _spec("web", "true", depends_on="[db]"), options=("--timeout", "99999h"))
+    assert (_marks(done), done.stderr, done.code) == (["passed db", "passed web"], b"", 0)
+    (tmp_path / "x.yaml").write_text(db + "---\n" + _spec("web", "true", depends_on="[db]"))
+    done = alpine("up", "x.yaml", cwd=tmp_path)
+    assert (done.stderr, done.code) == (b"", 0)
