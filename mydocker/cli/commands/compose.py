@@ -8,8 +8,8 @@ from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.project.commands import COMMANDS as PROJECT_COMMANDS
 from mydocker.cli.project.options import add_project
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean, nearest, suggested
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def compose_command(argv: list[str]) -> int:
         return PROJECT_COMMANDS[name](before, rest)
     elif name not in _WITH_PROJECT:
         near = None if name in COMMANDS else nearest(name, {*_WITH_PROJECT, *PROJECT_COMMANDS})
-        message = f"'compose {name}' is not a mydocker command" + (f"; did you mean {near!r}?" if near else "")
+        message = f"'compose {name}' is not a mydocker command" + suggested(near)
         elsewhere = f"'mydocker {name}' is one, and not about a project"
         hint = elsewhere if name in COMMANDS else "see 'mydocker compose --help'"
         raise UsageError(message, hint=hint)
@@ -46,8 +46,7 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
         flag = argv[at].partition("=")[0]
         is_joined = not flag.startswith("--") and flag[:2] in _VALUES and len(argv[at]) > 2
         if flag not in _VALUES and not is_joined:
-            near = nearest(flag, (*_VALUES, "--help"))
-            message = f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else "")
+            message = f"unknown option: {flag}" + did_you_mean(flag, (*_VALUES, "--help"))
             raise UsageError(message, hint="see 'mydocker compose --help'")
         at += 1 if "=" in argv[at] or is_joined else 2
     if at > len(argv):

@@ -7,6 +7,7 @@ values.py translates those that are more than a plain word.
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
@@ -14,7 +15,6 @@ from mydocker.specs.formats.quadlet.entries import joined
 from mydocker.specs.formats.quadlet.service import restarts, time_limit
 from mydocker.specs.formats.quadlet.systemd import dependencies
 from mydocker.specs.formats.quadlet.values import SPECIAL
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Mapping, text_at
 from mydocker.specs.nodes.reader import unknown_key

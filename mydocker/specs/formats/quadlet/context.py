@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.quadlet import unit_files
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.formats.quadlet.units import Units, unit_of
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Scalar
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.nodes.unit_file import Setting, split_words

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet import container_file, pod_file, unit_files
 from mydocker.specs.formats.quadlet.context import Context
@@ -19,7 +20,6 @@ from mydocker.specs.formats.quadlet.systemd import conditions, install_section, 
 from mydocker.specs.formats.quadlet.unit_files import BUILD, CONTAINER, IMAGE, NETWORK, POD, VOLUME, last
 from mydocker.specs.formats.quadlet.units import unit_of
 from mydocker.specs.model.parts import Service
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Scalar
 from mydocker.specs.nodes.reader import unknown_key
