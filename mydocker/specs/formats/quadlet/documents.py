@@ -11,7 +11,7 @@ import os
 from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet import container_file, pod_file, unit_files
-from mydocker.specs.formats.quadlet.context import Context
+from mydocker.specs.formats.quadlet.context import Context, unless_ignored
 from mydocker.specs.formats.quadlet.resources import images, networks, volumes
 from mydocker.specs.formats.quadlet.service import host_commands, service_section
 from mydocker.specs.formats.quadlet.service_environment import service_variables
@@ -131,7 +131,7 @@ def _other_sections(settings: list[Setting], context: Context) -> Entries:
             context.warn(heads[section].key, f"unknown section [{section}], which has no effect{hint}")
         for key, found in keys.items():
             if read and found and not key.startswith("X-"):
-                entries += [(found[-1], entry) for entry in read(key, found, context)]
+                entries += [(found[-1], entry) for entry in unless_ignored(key, read(key, found, context), context)]
     return entries
 
 
