@@ -49,7 +49,7 @@ def network_command(argv: list[str]) -> int:
     """0; 1 if a network does not exist, exists already, or is to be removed and in use. Others are removed anyway."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
-    options.networks, options.containers = f"{store.root}/networks", store.containers
+    options.store, options.networks = store, f"{store.root}/networks"
     if options.action is _create:
         store.prepare()
     status: int = options.action(options)
@@ -333,16 +333,24 @@ def _remove_one(directory: str, name: str) -> None:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.upkeep.reconnect import Endpoint, connect
+    from mydocker.cli.containers.network_changes import connect
+    from mydocker.runtime.network.upkeep.reconnect import Endpoint
+    from mydocker.specs.values import Scope
+    from mydocker.specs.values.network import address, address6, alias
 
-    endpoint = Endpoint(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
-    return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, endpoint))
+    scope = Scope(directory="", environ=os.environ)
+    endpoint = Endpoint(
+        address=options.ip and address(options.ip, scope),
+        address6=options.ip6 and address6(options.ip6, scope),
+        aliases=tuple(alias(name, scope) for name in options.alias),
+    )
+    return _changed(lambda: connect(options.store, options.networks, options.name, options.container, endpoint))
 
 
 def _disconnect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.upkeep.reconnect import disconnect
+    from mydocker.cli.containers.network_changes import disconnect
 
-    return _changed(lambda: disconnect(options.networks, options.containers, options.name, options.container))
+    return _changed(lambda: disconnect(options.store, options.networks, options.name, options.container))
 
 
 def _changed(change: Callable[[], object]) -> int:
