@@ -95,7 +95,7 @@ def parser() -> Parser:
 
 
 def _add_connect(parser: Parser) -> None:
-    summary = "Connect a running container to a network"
+    summary = "Connect a container to a network, now if it runs, or when it starts"
     connect = parser.add_command("connect", _connect, "[OPTIONS] NETWORK CONTAINER", summary, instead=_CONNECT_INSTEAD)
     connect.add_argument("--ip", default="", metavar="ADDRESS", help="its IPv4 address (default: the next free one)")
     connect.add_argument("--ip6", default="", metavar="ADDRESS", help="its IPv6 address")
@@ -107,7 +107,7 @@ def _add_connect(parser: Parser) -> None:
         help="a name for it; may be repeated",
     )
     disconnect = parser.add_command(
-        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Disconnect a running container from a network"
+        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network"
     )
     disconnect.add_argument("-f", "--force", action="store_true", help="accepted for compatibility")
     for each in (connect, disconnect):

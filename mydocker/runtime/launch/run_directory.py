@@ -11,8 +11,8 @@
     plan                          once its command has begun: what it is made by, for those that look into it
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
-    hosts, forwarding             if it is in a network with names: its /etc/hosts, into which other runs write theirs,
-                                  and whether its name server asks others (network/name_server)
+    hosts                         if it is in a network: its /etc/hosts, into which other runs write theirs
+    forwarding                    if that has names: whether its name server asks others (network/name_server)
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -104,8 +104,25 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
             _write(plan, "memory/resolv.conf", text)
             return
     elif not plan.has_names:
-        _write(plan, "memory/hosts", plan.network_hosts(leases) if leases else _hosts(plan))
+        _write_hosts(plan, plan.network_hosts(leases) if leases else _hosts(plan))
     _write(plan, "memory/resolv.conf", _resolvers(plan, resolver))
+
+
+def _write_hosts(plan: LaunchPlan, text: str) -> None:
+    """Write /etc/hosts of a container in no network with names. One that is in a network may join those later, so it
+    stands where others find it; but no start fails because the disk is full."""
+    if plan.networks:
+        from mydocker.runtime.network import HOSTS
+
+        try:
+            _write(plan, HOSTS, text)
+            return
+        except OSError:
+            path = f"{plan.run_dir}/{HOSTS}"
+            if os.path.exists(path):
+                os.unlink(path)
+            os.symlink(f"{plan.run_dir}/memory/hosts", path)
+    _write(plan, "memory/hosts", text)
 
 
 def _resolvers(plan: LaunchPlan, resolver: str) -> str:

@@ -11,7 +11,7 @@ import os
 
 from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import DEFAULT, leases
+from mydocker.runtime.network import DEFAULT, HOSTS, leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-HOSTS, LOCKED = "hosts", "memory"  # in the run directory
+LOCKED = "memory"  # in the run directory
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
 

@@ -182,8 +182,7 @@ def disconnect(directory: str, containers: str, name: str, container: str) -> No
 
 
 def _disconnect(lease: Lease, run_dir: str) -> None:
-    if lease.network.name != DEFAULT:
-        names.leave(lease, run_dir, joined_container.hostname_of(run_dir), lambda path: listed(path)[0])
+    names.leave(lease, run_dir, joined_container.hostname_of(run_dir), lambda path: listed(path)[0])
     _leave(lease, run_dir)
     with suppress(LaunchError), _inside(run_dir) as channel:
         _route(channel, run_dir)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mydocker.errors import LaunchError
+from mydocker.errors import HostError, LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.running import read_link
 from mydocker.runtime.network import DEFAULT, joined_container, leases, names
@@ -28,8 +28,12 @@ def rename(networks: str, run_dir: str, name: str, aliases: Mapping[str, tuple[s
     with suppress(LaunchError, FileNotFoundError), kept(run_dir):  # it does not run, or ends now
         joined_container.replace_link(f"{run_dir}/name", name)
         found = [lease for lease in listed(run_dir)[0] if lease.network.name != DEFAULT]
-        if found:
+        if not found:
+            return
+        try:  # what is changed are files, but the containers of an ordinary user may have given theirs to others
             where_bridges_are(networks, lambda: _rename(found, run_dir, old, name, aliases))
+        except HostError:  # who holds the networks of this user has been killed
+            _rename(found, run_dir, old, name, aliases)
 
 
 def _rename(found: list[Lease], run_dir: str, old: str, name: str, aliases: Mapping[str, tuple[str, ...]]) -> None:

@@ -75,6 +75,26 @@ def test_a_network_that_was_joined_is_joined_again(net: Background) -> None:
     assert net.addresses("other").keys() == {"web"} and net.resolves("peer", "api")
 
 
+def test_a_container_without_names_gets_some(net: Background) -> None:
+    """One that was started in the default network: in its file, and as soon as it is started again, by DNS."""
+    net.start("peer", "--network", "web")
+    net.start("plain", "-h", "box")
+    before = net.do("exec plain cat /etc/hosts")
+    net.do("network connect --alias api web plain")
+    net.start("late", "--network", "web")
+    [address] = net.find("peer", "api")
+    assert address in net.find("plain", "box") and net.find("plain", "api") == [address]
+    for name in ("peer", "late"):
+        assert net.find("plain", name) == [net.addresses(name)["web"]]
+        assert net.do(f"exec plain ping -c 1 -w 20 {name}")
+    net.do("network disconnect web plain")
+    assert net.do("exec plain cat /etc/hosts") == before
+    net.do("network connect web plain")
+    net.do("network disconnect bridge plain")
+    net.do("rm -f late")
+    assert net.find("plain", "box") == [net.addresses("plain")["web"]] and net.find("plain", "late") == []
+
+
 def test_a_container_that_has_ended_is_in_other_networks_when_it_starts(net: Background) -> None:
     net.start("peer", "--network", "web")
     net.do("create --name box --network db alpine sleep 1000")
