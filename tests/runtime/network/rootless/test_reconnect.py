@@ -104,12 +104,12 @@ def _reaches(container: Container, address: str, *, seconds: int) -> bool:
 def test_a_container_is_found_by_its_new_name(net: Host) -> None:
     """Also when its network has been killed."""
     try:
-        for name in ("peer", "old"):
+        for name in ("peer", "before"):
             words = ("run", "-d", "--name", name, "--network", "web", "alpine", "sleep", "1000")
             assert net.command(*words).code == 0
-        assert net.command("rename", "old", "new") == Result(b"", b"", 0)
+        assert net.command("rename", "before", "new") == Result(b"", b"", 0)
         hosts = net.command("exec", "peer", "cat", "/etc/hosts").stdout
-        assert b"\tnew " in hosts and b"\told " not in hosts
+        assert b"\tnew " in hosts and b"\tbefore " not in hosts
         assert net.command("network", "connect", "db", "new") == Result(b"", b"", 0)
         assert net.command("restart", "-t", "0", "new").code == 0
         found = json.loads(net.command("inspect", "new").stdout)[0]["NetworkSettings"]["Networks"]
@@ -118,4 +118,4 @@ def test_a_container_is_found_by_its_new_name(net: Host) -> None:
         assert net.command("rename", "new", "newer") == Result(b"", b"", 0)
         assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
     finally:
-        net.command("rm", "-f", "peer", "old", "new", "newer")
+        net.command("rm", "-f", "peer", "before", "new", "newer")
