@@ -95,6 +95,22 @@ def test_a_container_without_names_gets_some(net: Background) -> None:
     assert net.find("plain", "box") == [net.addresses("plain")["web"]] and net.find("plain", "late") == []
 
 
+def test_containers_that_share_a_network_know_the_same_names(net: Background) -> None:
+    """Of those that come and go later, too."""
+    net.start("first", "--network", "web")
+    net.start("second", "--network", "container:first")
+    net.start("third", "--network", "container:second")
+    net.start("peer", "--network", "web")
+    address = net.addresses("peer")["web"]
+    assert [net.find(name, "peer") for name in ("first", "second", "third")] == [[address]] * 3
+    net.do("rename peer other")
+    assert [net.find("third", name) for name in ("peer", "other")] == [[], [address]]
+    net.do("rm -f other")
+    assert [net.find(name, "other") for name in ("first", "second", "third")] == [[]] * 3
+    net.do("rm -f first")
+    assert net.find("third", "first")  # the file stays for them
+
+
 def test_a_container_that_has_ended_is_in_other_networks_when_it_starts(net: Background) -> None:
     net.start("peer", "--network", "web")
     net.do("create --name box --network db alpine sleep 1000")
