@@ -112,12 +112,12 @@ def format_block_limits(limits: BlockLimits) -> dict[str, Any]:
     return found
 
 
-def format_flags(limits: BlockLimits) -> Iterator[str]:
-    """The options for `docker run`."""
+def format_flags(limits: BlockLimits) -> Iterator[tuple[str, str]]:
+    """The options for `docker run`, (flag, value) each."""
     if limits.weight:
-        yield from ("--blkio-weight", str(limits.weight))
+        yield "--blkio-weight", str(limits.weight)
     for path, weight in limits.weight_device:
-        yield from ("--blkio-weight-device", f"{path}:{weight}")
+        yield "--blkio-weight-device", f"{path}:{weight}"
     for key, name in RATES.items():
         for path, rate in getattr(limits, name):
-            yield from (f"--{key.replace('_', '-')}", f"{path}:{rate}")
+            yield f"--{key.replace('_', '-')}", f"{path}:{rate}"
