@@ -115,12 +115,13 @@ def _creation(attachment: NetworkAttachment) -> str:
     return shlex.join([*words, attachment.name])
 
 
-def image_of(spec: ContainerSpec, notes: Notes) -> str:
-    """The image as Docker names it; a note says how to import one that Docker cannot pull."""
+def image_of(spec: ContainerSpec, notes: Notes, *, rootfs: str = ROOTFS) -> str:
+    """The image as Docker names it; a note says how to import one that Docker cannot pull, or to make that which is
+    called ROOTFS."""
     if spec.image is None:
         tree = shlex.quote(spec.rootfs or "/")
-        notes.append(f"rootfs {spec.rootfs}: make an image of it: tar -C {tree} -c . | docker import - {ROOTFS}")
-        return ROOTFS
+        notes.append(f"rootfs {spec.rootfs}: make an image of it: tar -C {tree} -c . | docker import - {rootfs}")
+        return rootfs
     if spec.image.location is None:
         return spec.image.familiar
     notes.append(f"image: skopeo copy {shlex.quote(_source(spec.image.location))} docker-daemon:{spec.image.familiar}")

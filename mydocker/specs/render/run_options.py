@@ -164,7 +164,7 @@ def mount_options(mount: Mount, engine: Engine, notes: Notes) -> list[Option]:
     match mount:
         case BindMount() | VolumeMount():
             if not engine.is_podman:
-                mount = _of_docker(mount, notes)
+                mount = of_docker(mount, notes)
             return _bind(mount, engine, notes) if isinstance(mount, BindMount) else _volume(mount, engine, notes)
         case FilesystemMount():
             words = {"type": mount.fstype, "device": mount.device, "o": ",".join(mount.options)}
@@ -177,13 +177,13 @@ def mount_options(mount: Mount, engine: Engine, notes: Notes) -> list[Option]:
             return []
 
 
-def _of_docker(mount: BindMount | VolumeMount, notes: Notes) -> BindMount | VolumeMount:
+def of_docker(mount: BindMount | VolumeMount, notes: Notes) -> BindMount | VolumeMount:
     """MOUNT without what only Podman can do. What the container writes must not reach the host."""
     if mount.copy_on_write:
-        notes.append(f"volume {mount.target}: docker run has no copy-on-write (O), so it is read-only here")
+        notes.append(f"volume {mount.target}: Docker has no copy-on-write (O), so it is read-only here")
         mount = mount.replace(copy_on_write=False, read_only=True)
     if mount.idmap is not None:
-        notes.append(f"volume {mount.target}: docker run has no idmap, so its owners are the host's")
+        notes.append(f"volume {mount.target}: Docker has no idmap, so its owners are the host's")
         mount = mount.replace(idmap=None)
     return mount
 
@@ -296,6 +296,17 @@ def _logging(logging: Logging, engine: Engine, notes: Notes) -> Iterator[Option]
     yield from repeated("--log-opt", format_options(logging))
 
 
+def _label(security: Security, engine: Engine) -> dict[str, str]:
+    """The parts of the label; for Podman those that are not the usual ones, or else the type."""
+    if not security.label:
+        return {}
+    parts: dict[str, str] = security.label.as_dict()
+    if not engine.is_podman:
+        return parts
+    own = {name: value for name, value in parts.items() if value != getattr(type(security.label), name)}
+    return own or {"type": parts["type"]}
+
+
 def _security(security: Security, engine: Engine, notes: Notes) -> Iterator[Option]:
     found = [] if security.seccomp else ["seccomp=unconfined"]
     if security.seccomp and security.seccomp != "default":
@@ -305,7 +316,7 @@ def _security(security: Security, engine: Engine, notes: Notes) -> Iterator[Opti
             notes.append("security_opt: seccomp=FILE with the profile's own file")
     found += ["no-new-privileges"] if security.no_new_privileges else []
     found += [f"apparmor={security.apparmor}"] if security.apparmor else []
-    found += [f"label={part}:{value}" for part, value in security.label.as_dict().items()] if security.label else []
+    found += [f"label={part}:{value}" for part, value in _label(security, engine).items()]
     if engine.is_podman:
         found += [f"{name}={':'.join(paths)}" for name in ("mask", "unmask") if (paths := getattr(security, name))]
         found += [] if security.masked_paths else ["unmask=ALL"]

@@ -274,6 +274,8 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
                 yield "logging", data_at(each.value, {"driver": text}) if is_driver else _log_option(each, text)
             elif field.key == "healthcheck":
                 yield "healthcheck", data_at(each.value, _health_flag(field.flags[0], text))
+            elif field.key == "volumes_from":
+                yield field.key, text_at(each.value, f"container:{text}")
             elif field.key == "namespaces":
                 context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
             else:

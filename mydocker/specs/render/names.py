@@ -1,0 +1,75 @@
+"""The names that containers have in a file of another format: a service's in a Compose file, a unit's of systemd.
+
+Both take letters, digits, `.`, `_` and `-`, and no name twice. Names of services stay; a name of mydocker's own form is
+any line of text, several containers may have it, or they have none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.dependencies import links
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from mydocker.specs.model.case import CaseSpec
+
+_LIMIT = 63  # of a name that is made here: that of a part of a name in DNS
+_OTHERS = re.compile(r"[^a-zA-Z0-9._-]+")
+
+
+class Named(Record):
+    """A case and its `name` in the file. `names`: those of the containers that it depends on, by what the case calls
+    them."""
+
+    name: str
+    case: CaseSpec
+    names: Mapping[str, str]
+
+    def mode(self, text: str) -> str:
+        """TEXT, a mode of a namespace, with the name in the file in place of that after `service:`."""
+        kind, colon, other = text.partition(":")
+        return f"{kind}:{self.names.get(other, other)}" if colon and kind == "service" else text
+
+    @property
+    def is_renamed(self) -> bool:
+        return bool(self.case.name) and self.case.name != self.name and not self.case.matrix
+
+
+def named(cases: Sequence[CaseSpec]) -> list[Named]:
+    """CASES with their names, all different."""
+    taken = {case.service.name for case in cases if case.service}
+    names: list[str] = []
+    seen: set[str] = set()
+    for case in cases:
+        own = case.service.name if case.service else ""
+        name = own if clean(own) == own and own and own not in seen else free(_wanted(case), {*taken, *seen})
+        names.append(name)
+        seen.add(name)
+    return [
+        Named(name=name, case=case, names={link.dependency.name: names[link.on] for link in own})
+        for name, case, own in zip(names, cases, links(cases), strict=True)
+    ]
+
+
+def _wanted(case: CaseSpec) -> str:
+    stem = os.path.basename(case.origin.file).partition(".")[0]
+    return "-".join([case.name or stem, *case.matrix.values()])
+
+
+def clean(text: str, other: str = "container") -> str:
+    """TEXT as a name; OTHER if nothing is left of it."""
+    return _OTHERS.sub("-", text).strip("-._")[:_LIMIT].rstrip("-._") or other
+
+
+def free(text: str, taken: Container[str]) -> str:
+    """A name like TEXT that is none of those TAKEN."""
+    first = name = clean(text)
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{first}-{number}"
+    return name
