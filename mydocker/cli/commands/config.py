@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.whole_file import write_output
 from mydocker.cli.project import convert
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.nodes.yaml import escape, write_documents
+from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.normal_form import normal_form
 
 if TYPE_CHECKING:
@@ -30,11 +28,9 @@ def config_command(argv: list[str]) -> int:
         return 0
     if options.directory is not None:
         units = convert.quadlet_units_of(convert.with_dependencies(loaded), loaded.active)
-        for text in units.values():
-            _check(text)
         convert.write_units(units, options.directory, force=options.force, written=print)
         return 0
-    text = _check(_text(loaded, options))
+    text = _text(loaded, options)
     if options.output:
         write_output(options.output, text)
     else:
@@ -64,7 +60,9 @@ def _refuse(options: argparse.Namespace) -> None:
 def _text(loaded: LoadedCases, options: argparse.Namespace) -> str:
     """What is to be printed."""
     if kind := next((kind for kind in convert.LISTS if getattr(options, kind)), ""):
-        return "".join(f"{line}\n" for line in convert.listed(kind, convert.with_dependencies(loaded), loaded.active))
+        return convert.checked(
+            "".join(f"{line}\n" for line in convert.listed(kind, convert.with_dependencies(loaded), loaded.active))
+        )
     if options.to == COMPOSE:
         return convert.compose_text(convert.with_dependencies(loaded), as_json=options.format == "json")
     if options.to == QUADLET:
@@ -74,18 +72,8 @@ def _text(loaded: LoadedCases, options: argparse.Namespace) -> str:
         return convert.units_text(units)
     specs = [case for case in loaded.cases if not loaded.names or case.name in loaded.names]
     documents = [normal_form(spec) for spec in specs]
-    if options.format == "json":
-        return json.dumps([escape(document) for document in documents], indent=2, ensure_ascii=False) + "\n"
-    return write_documents(documents).removesuffix("\n") + "\n"
-
-
-def _check(text: str) -> str:
-    """TEXT, if a file can hold it. Raises UsageError."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UsageError("a value is not UTF-8, so no file can hold it") from None
-    return text
+    written = convert.json_text(documents)
+    return written if options.format == "json" else write_documents(documents).removesuffix("\n") + "\n"
 
 
 def parser() -> Parser:

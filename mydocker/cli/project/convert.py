@@ -63,11 +63,26 @@ def listed(kind: str, cases: Sequence[CaseSpec], active: frozenset[str]) -> list
 def compose_text(cases: Sequence[CaseSpec], *, as_json: bool) -> str:
     """A Compose file; JSON has no comments, so that what is lost is said on standard error."""
     file: ComposeFile = compose_file(cases)
+    written = json_text(file.document)
     if not as_json:
         return file.text()
     for line in file.comments:
         say(line.removeprefix("# "))
-    return json.dumps(escape(file.document), indent=2, ensure_ascii=False) + "\n"
+    return written
+
+
+def json_text(document: object) -> str:
+    """DOCUMENT, plain data, as JSON without variables. Raises UsageError if no file can hold it."""
+    return checked(json.dumps(escape(document), indent=2, ensure_ascii=False) + "\n")
+
+
+def checked(text: str) -> str:
+    """TEXT, if it is UTF-8. Raises UsageError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("a value is not UTF-8, so no file can hold it") from None
+    return text
 
 
 def quadlet_units_of(cases: Sequence[CaseSpec], active: frozenset[str]) -> Units:
@@ -78,7 +93,7 @@ def quadlet_units_of(cases: Sequence[CaseSpec], active: frozenset[str]) -> Units
     for case in cases:
         if not take_part(case, active):
             say(f"{case.name}: left out, for it takes part with --profile {' or '.join(case.profiles)} only")
-    return quadlet_units(taking)
+    return {name: checked(text) for name, text in quadlet_units(taking).items()}
 
 
 def units_text(units: Units) -> str:

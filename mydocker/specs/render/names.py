@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.model.dependencies import links
@@ -42,11 +43,13 @@ class Named(Record):
 def named(cases: Sequence[CaseSpec]) -> list[Named]:
     """CASES with their names, all different."""
     taken = {case.service.name for case in cases if case.service}
+    count = Counter(case.name for case in cases)
     names: list[str] = []
     seen: set[str] = set()
     for case in cases:
         own = case.service.name if case.service else ""
-        name = own if clean(own) == own and own and own not in seen else free(_wanted(case), {*taken, *seen})
+        is_usable = own and not _OTHERS.search(own) and own not in seen
+        name = own if is_usable else free(_wanted(case, is_alone=count[case.name] == 1), {*taken, *seen})
         names.append(name)
         seen.add(name)
     return [
@@ -55,9 +58,10 @@ def named(cases: Sequence[CaseSpec]) -> list[Named]:
     ]
 
 
-def _wanted(case: CaseSpec) -> str:
+def _wanted(case: CaseSpec, *, is_alone: bool) -> str:
+    """The name of CASE, else that of its file; with the values of its matrix where others have the same."""
     stem = os.path.basename(case.origin.file).partition(".")[0]
-    return "-".join([case.name or stem, *case.matrix.values()])
+    return "-".join([case.name or stem, *(() if is_alone else case.matrix.values())])
 
 
 def clean(text: str, other: str = "container") -> str:

@@ -79,7 +79,7 @@ def _of_fields(spec: ContainerSpec, engine: Engine, notes: Notes, names: Iterabl
         if why := engine.lacks(row):
             notes.append(f"{name}: {why}")
         else:
-            yield from repeated(flag_of(row), _written(row, _accepted(name, value, engine, notes), engine))
+            yield from repeated(flag_of(row), _written(row, _accepted(name, value, engine, notes), engine, notes))
 
 
 def options_of_parts(spec: ContainerSpec, engine: Engine, notes: Notes) -> Iterator[Option]:
@@ -132,9 +132,10 @@ def _accepted(name: str, value: Any, engine: Engine, notes: Notes) -> Any:
     return value
 
 
-def _written(row: Field, value: Any, engine: Engine) -> Any:
+def _written(row: Field, value: Any, engine: Engine, notes: Notes) -> Any:
     """True for a switch, else the values, one for each use of the flag."""
     if engine.is_podman and row.name == "gpus":
+        notes.append("gpus: they are devices here, by the names of the host's CDI files")
         return [name for request in value for name in cdi_names(request)]
     written = row.docker(value) if row.docker else (row.normal or plain)(value)
     return written if written is True or isinstance(written, list) else [str(written)]

@@ -8,7 +8,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.field_types import written_image
 from mydocker.specs.formats.quadlet.pod_file import LABEL, OF_NETWORK
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, POD, service_name
-from mydocker.specs.model import BRIDGE, ContainerSpec, FileMount
+from mydocker.specs.model import BRIDGE, BindMount, ContainerSpec, FileMount
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, NetworkDefinition
 from mydocker.specs.render import run_options
 from mydocker.specs.render.docker_run import known_hosts
@@ -105,7 +105,7 @@ class Writer:
                 self.notes.append(f"{row.key}: {PODMAN.lacks(row)}")
         if service and service.replicas != 1:
             self.notes.append(f"scale: {service.replicas}: a unit is one container")
-        if service and not service.attach:
+        if service and not service.attach and not service.is_pod:
             self.notes.append("attach: the journal has the output of every unit")
         if self.spec.pull_policy not in _POLICIES:
             self.notes.append(f"pull_policy: {self.spec.pull_policy}: Podman has {', '.join(_POLICIES)} and newer")
@@ -148,7 +148,7 @@ class Writer:
             namespaces=(*spec.namespaces, *shared),
             joined_namespaces=joined,
             extra_hosts=known_hosts(spec),
-            volumes=tuple(of_mount(each, self.resources) for each in spec.volumes if self._is_mounted(each)),
+            volumes=tuple(self._mounts()),
             pull_policy=spec.pull_policy if spec.pull_policy in _POLICIES else _nearest_policy(spec.pull_policy),
         )
 
@@ -156,17 +156,22 @@ class Writer:
         kind, _, name = mode.partition(":")
         return f"container:{self.others[name].container}" if kind == "service" and name in self.others else mode
 
-    def _is_mounted(self, mount: Mount) -> bool:
-        """Whether MOUNT is one that Podman has an option for; a secret of Podman's own is none of them."""
-        if not isinstance(mount, FileMount):
-            return True
-        kind, text = mount.reference or ("content", "")
-        if kind != "podman":
-            self.notes.append(
-                f"{'secrets' if mount.secret else 'configs'} {mount.target}: a unit holds no text: podman secret "
-                f"create NAME FILE, and set Secret=NAME,target={mount.target},mode={mount.mode:04o}"
-            )
-        return False
+    def _mounts(self) -> Iterator[Mount]:
+        """The mounts that Podman has an option for; a secret of Podman's own is none of them."""
+        for mount in self.spec.volumes:
+            if not isinstance(mount, FileMount):
+                yield of_mount(mount, self.resources)
+                continue
+            key = f"{'secrets' if mount.secret else 'configs'} {mount.target}"
+            kind, text = mount.reference or ("content", "")
+            if kind == "file":
+                self.notes.append(f"{key}: it has the owner and the mode of {text}")
+                yield BindMount(source=text, target=mount.target, read_only=True)
+            elif kind != "podman":
+                self.notes.append(
+                    f"{key}: a unit holds no text: podman secret create NAME FILE, and set Secret=NAME,"
+                    f"target={mount.target},mode={mount.mode:04o}"
+                )
 
     def _networks(self) -> Iterator[Option]:
         """The networks, and secrets of Podman, which have keys of their own."""

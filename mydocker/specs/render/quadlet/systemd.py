@@ -13,10 +13,10 @@ from mydocker.specs.render.systemd_unit import restart_lines, span, start_limit
 from mydocker.specs.render.unit_syntax import command_line, plain, word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mydocker.specs.model.case import CaseSpec
-    from mydocker.specs.model.parts import Dependency, HostCommand, HostCommands
+    from mydocker.specs.model.parts import Dependency, HostCommand, HostCommands, RestartPolicy
     from mydocker.specs.render.run_options import Notes
 
 _USUAL_TIME_TO_STOP = 90.0  # seconds after which systemd kills: systemd-system.conf(5), "DefaultTimeoutStopSec="
@@ -66,13 +66,21 @@ def service_lines(case: CaseSpec, awaited: frozenset[str], notes: Notes) -> list
     if is_job and policy.name in _LASTING:
         notes.append(f"restart: {policy.name}: others wait for its end, so systemd does not start it again")
         return lines
-    if policy.name == "unless-stopped":
-        notes.append("restart: unless-stopped: systemd has always, which starts it at boot although it was stopped")
-    if policy.delay is None:
-        notes.append("restart: the pauses, which grow with Docker, are of one second")
-    if policy.window is not None:
-        notes.append("restart: window: systemd has StartLimitIntervalSec alone")
+    if lost := "; ".join(_lost(policy)):
+        notes.append(f"restart: {lost}")
     return [*lines, *restart_lines(policy)]
+
+
+def _lost(policy: RestartPolicy) -> Iterator[str]:
+    """What systemd has not of POLICY."""
+    if policy.name == "unless-stopped":
+        yield "systemd has always for unless-stopped, and starts it at boot although it was stopped"
+    if policy.delay is None:
+        yield "its pauses are of one second, and do not grow"
+    if policy.window is not None:
+        yield "there is no window after which attempts count anew"
+    if policy.burst and policy.attempts:
+        yield f"of two limits there is that of {policy.burst} starts, not that of {policy.attempts} attempts"
 
 
 def _host_lines(commands: HostCommands) -> list[str]:
