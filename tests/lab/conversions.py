@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mydocker.record import Record
+from mydocker.reference import Reference
+from mydocker.specs.load.load import load_files
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import NetworkDefinition
+from mydocker.specs.render.compose.document import compose_file
+from mydocker.specs.render.names import named
 from mydocker.specs.render.normal_form import normal_form
+from mydocker.specs.render.quadlet.units import quadlet_units, units_of
 
 _APART = ("name", "networks", "network_mode", "aliases", "volumes", "tmpfs", "configs", "secrets", "depends_on")
 _EXTERNAL = NetworkDefinition(external=True)
@@ -75,11 +82,14 @@ def _shape(case: CaseSpec, names: Mapping[str, str], made: Mapping[str, NetworkD
     else:
         form["service"] = (1, True, (), None)
     if case.build:
-        form["build"] = _plain(case.build.replace(origin=None))
+        file = case.build.dockerfile and os.path.join(case.build.context, case.build.dockerfile)
+        form["build"] = _plain(case.build.replace(origin=None, dockerfile=file))
     return {key: _plain(value) for key, value in form.items()}
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Reference):
+        return str(value)
     if isinstance(value, Record):
         return {"": type(value).__name__, **{name: _plain(each) for name, each in value.as_dict().items()}}
     if isinstance(value, dict):
@@ -116,3 +126,59 @@ def lost_aliases(before: Sequence[CaseSpec], after: Sequence[CaseSpec]) -> dict[
         if own - theirs:
             found[other.name or ""] = own - theirs
     return found
+
+
+class Conversion(Record):
+    """What CASES become in another form, and what they are when that is read again: `after`, in the same order. `names`
+    are those of `before` there, and `notes` what the files say is lost, by these names."""
+
+    before: tuple[CaseSpec, ...]
+    after: tuple[CaseSpec, ...]
+    names: Mapping[str, str]
+    notes: Mapping[str, tuple[str, ...]]
+    texts: Mapping[str, str]
+
+    @property
+    def differences(self) -> dict[str, dict[str, tuple[Any, Any]]]:
+        return differences(self.before, self.after, self.names)
+
+    @property
+    def unnamed(self) -> dict[str, Any]:
+        """What differs and is not named."""
+        aliases = {f"{name}: aliases": lost for name, lost in lost_aliases(self.before, self.after).items()}
+        return unnamed(self.differences, self.notes) | aliases
+
+
+def through_compose(cases: Sequence[CaseSpec], folder: Path, environ: Mapping[str, str]) -> Conversion:
+    """CASES as a Compose file in FOLDER, which is read again."""
+    file = compose_file(cases)
+    path = folder / "again.yaml"
+    path.write_text(file.text())
+    after = load_files([str(path)], environ=environ)
+    notes: dict[str, tuple[str, ...]] = {}
+    for name, text in file.notes:
+        notes[name] = (*notes.get(name, ()), text)
+    names = {each.case.name or "": each.name for each in named(cases)}
+    return Conversion(
+        before=tuple(cases), after=tuple(after), names=names, notes=notes, texts={path.name: path.read_text()}
+    )
+
+
+def through_quadlet(cases: Sequence[CaseSpec], folder: Path, environ: Mapping[str, str]) -> Conversion:
+    """CASES as Quadlets in the new directory FOLDER, which are read again."""
+    folder.mkdir()
+    texts = quadlet_units(cases)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    units = [*units_of(cases).values()]
+    after = load_files([str(folder / unit.file) for unit in units], environ=environ)
+    notes = {unit.container: tuple(_notes(texts[unit.file])) for unit in units}
+    names = {unit.named.case.name or "": unit.container for unit in units}
+    return Conversion(before=tuple(cases), after=tuple(after), names=names, notes=notes, texts=texts)
+
+
+def _notes(text: str) -> list[str]:
+    return [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
+
+
+WAYS = {"compose": through_compose, "quadlet": through_quadlet}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.whole_file import write_output
 from mydocker.cli.project import convert
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
+from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.normal_form import normal_form
@@ -53,6 +56,8 @@ def _refuse(options: argparse.Namespace) -> None:
             raise UsageError(f"{name} is for --to quadlet")
     if options.directory is not None and options.output:
         raise UsageError("--directory and --output exclude each other")
+    if options.directory is not None and not os.path.isdir(usable(options.directory)):
+        raise UsageError(f"--directory {options.directory!r}: expected a directory that exists")
     if options.force and options.directory is None:
         raise UsageError("--force is for --directory")
 

@@ -67,7 +67,7 @@ def compose_text(cases: Sequence[CaseSpec], *, as_json: bool) -> str:
     if not as_json:
         return file.text()
     for line in file.comments:
-        say(line.removeprefix("# "))
+        say(f"warning: {line.removeprefix('# ')}")
     return written
 
 
@@ -92,7 +92,7 @@ def quadlet_units_of(cases: Sequence[CaseSpec], active: frozenset[str]) -> Units
     taking = select(cases, active)
     for case in cases:
         if not take_part(case, active):
-            say(f"{case.name}: left out, for it takes part with --profile {' or '.join(case.profiles)} only")
+            say(f"warning: {case.name} is left out: it takes part with --profile {' or '.join(case.profiles)} only")
     return {name: checked(text) for name, text in quadlet_units(taking).items()}
 
 
@@ -103,10 +103,8 @@ def units_text(units: Units) -> str:
 
 
 def write_units(units: Units, directory: str, *, force: bool, written: Callable[[str], None]) -> None:
-    """Put UNITS into DIRECTORY, which must exist, each file as a whole, and call WRITTEN with its path. Raises
-    UsageError, HostError if one is there already and FORCE is not set; then nothing is written."""
-    if not os.path.isdir(directory):
-        raise UsageError(f"--directory {directory!r}: expected a directory that exists")
+    """Put UNITS into DIRECTORY, each file as a whole, and call WRITTEN with its path. Raises HostError if one is there
+    already and FORCE is not set; then nothing is written."""
     paths = {os.path.join(directory, name): text for name, text in units.items()}
     there = [path for path in paths if os.path.lexists(path)]
     if there and not force:

@@ -30,6 +30,7 @@ _BLANKS = " \t"
 _ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
 # numbers of YAML 1.2 (section 10.3.2) that are text for YAML 1.1, whose rules the library writes by
 _NUMBER = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_BREAKS = frozenset("\r\x85\u2028\u2029")
 _WIDTH = 110  # of a line of text that may be broken
 
 
@@ -278,6 +279,8 @@ class _Dumper(yaml.SafeDumper):
 
     def _text(self, data: str) -> yaml.ScalarNode:
         style = "|" if "\n" in data else "'" if _NUMBER.fullmatch(data) else None
+        if not _BREAKS.isdisjoint(data):  # which are line breaks for the library, and would become others
+            style = '"'
         return self.represent_scalar(f"{_CORE}str", data, style=style)
 
     def _bare(self, data: Bare) -> yaml.ScalarNode:

@@ -78,7 +78,7 @@ def _of_service(case: CaseSpec, notes: Notes) -> dict[str, Any]:
         notes.append("[Service]: Compose executes no commands on the host, such as those of ExecStartPre")
     found: dict[str, Any] = {"container_name": service.container_name} if service.container_name else {}
     found |= {"scale": service.replicas} if service.replicas != 1 else {}
-    return found | ({} if service.attach or service.is_pod else {"attach": False})
+    return found | ({} if service.attach else {"attach": False})
 
 
 def _image(container: Named, top: Top, notes: Notes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.field_types import written_image
 from mydocker.specs.formats.quadlet.pod_file import LABEL, OF_NETWORK
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, POD, service_name
-from mydocker.specs.model import BRIDGE, BindMount, ContainerSpec, FileMount
+from mydocker.specs.model import BRIDGE, BindMount, ContainerSpec, FileMount, FilesystemMount
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, NetworkDefinition
 from mydocker.specs.render import run_options
 from mydocker.specs.render.docker_run import known_hosts
@@ -159,6 +159,9 @@ class Writer:
     def _mounts(self) -> Iterator[Mount]:
         """The mounts that Podman has an option for; a secret of Podman's own is none of them."""
         for mount in self.spec.volumes:
+            if isinstance(mount, FilesystemMount) and ":" in mount.target:
+                self.notes.append(f"volume {mount.target}: a unit has no such volume where the path has a colon")
+                continue
             if not isinstance(mount, FileMount):
                 yield of_mount(mount, self.resources)
                 continue

@@ -23,7 +23,7 @@ def quadlet_units(cases: Sequence[CaseSpec]) -> dict[str, str]:
     """The text of each unit, by the name of its file: those of CASES, then those of volumes, networks and builds."""
     resources = Resources()
     found: dict[str, str] = {}
-    units = _units(cases)
+    units = units_of(cases)
     definitions = _definitions(cases)
     order = "order: mydocker runs these containers one after the other; systemd starts each by itself"
     is_sequence = len(cases) > 1 and any(case.service is None for case in cases)
@@ -36,7 +36,7 @@ def quadlet_units(cases: Sequence[CaseSpec]) -> dict[str, str]:
     return found | resources.texts
 
 
-def _units(cases: Sequence[CaseSpec]) -> dict[str, Unit]:
+def units_of(cases: Sequence[CaseSpec]) -> dict[str, Unit]:
     """The units by the names that their containers have here."""
     all_named = named(cases)
     awaited: dict[str, set[str]] = {}
