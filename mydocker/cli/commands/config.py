@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.whole_file import write_output
+from mydocker.cli.output.whole_file import write_output
 from mydocker.cli.project import convert
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from mydocker.cli.common.whole_file import replace_file
+from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
 from mydocker.json_output import dump
 from mydocker.paths import stream, usable

@@ -6,7 +6,7 @@ import json
 import os
 
 from mydocker.cli.common import say
-from mydocker.cli.common.whole_file import replace_file
+from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import HostError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import select, take_part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import string
 import subprocess
@@ -432,3 +433,11 @@ def test_ports_of_every_form_stay(here: Path) -> None:
     cases = [CaseSpec(container=PLAIN.replace(name="web", ports=ports))]
     assert through_compose(cases, here, ENVIRON).differences == {}
     assert through_quadlet(cases, here / "units", ENVIRON).differences == {}
+
+
+def test_the_page_has_each_key_that_another_form_lacks() -> None:
+    page = (ROOT / "docs/migrate.md").read_text().partition("## To Compose and Quadlet")[2]
+    lines = [line for line in page.splitlines() if re.match(r"\| `\w+` \|", line)]
+    lacking = [row for row in FIELDS if row.not_compose or row.not_podman]
+    hints = [(row.key, row.not_compose.replace("|", "\\|"), row.not_podman) for row in lacking]
+    assert lines == [f"| `{key}` | {compose} | {quadlet} |" for key, compose, quadlet in hints]
