@@ -16,6 +16,7 @@ from mydocker.specs.field_types import plain
 from mydocker.specs.fields import FIELDS, Field
 from mydocker.specs.model import NAMESPACES, BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
+from mydocker.specs.model.healthcheck import KINDS
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.restart import docker_word
 
@@ -279,13 +280,18 @@ def _docker_test(test: tuple[str, ...]) -> str:
 
 
 def _podman_test(test: tuple[str, ...]) -> str:
-    """A line for the shell, or where that would mean something else, a list in JSON (podman-run(1), --health-cmd)."""
+    """A line for the shell, or where that would mean something else, a list in JSON. Podman takes the first word of
+    either for the kind, in capital letters or not, and splits what begins with CMD at white space
+    (MakeHealthCheckFromCli in pkg/specgenutil), so that a list of words is without it."""
     import json
 
     kind, *words = test
-    text = words[0] if kind == "CMD-SHELL" and len(words) == 1 else ""
-    is_plain = text.strip() == text and text.isprintable() and not text.startswith(("[", "CMD", '"'))
-    return text if text and is_plain and text != "none" else json.dumps(test, ensure_ascii=False)
+    is_kind = (words[0].split(" ")[0] if words else "").upper() in KINDS
+    if kind == "CMD-SHELL" and len(words) == 1:
+        [text] = words
+        if text.strip(' "') == text and text.isprintable() and not text.startswith("[") and not is_kind:
+            return text
+    return json.dumps(words if kind == "CMD" and not is_kind else test, ensure_ascii=False)
 
 
 def _logging(logging: Logging, engine: Engine, notes: Notes) -> Iterator[Option]:
