@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.model.dependencies import links
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mydocker.specs.model.case import CaseSpec
 
@@ -42,14 +42,14 @@ class Named(Record):
 
 def named(cases: Sequence[CaseSpec]) -> list[Named]:
     """CASES with their names, all different."""
-    taken = {case.service.name for case in cases if case.service}
+    made = Names(case.service.name for case in cases if case.service)
     count = Counter(case.name for case in cases)
     names: list[str] = []
     seen: set[str] = set()
     for case in cases:
         own = case.service.name if case.service else ""
         is_usable = own and not _OTHERS.search(own) and own not in seen
-        name = own if is_usable else free(_wanted(case, is_alone=count[case.name] == 1), {*taken, *seen})
+        name = own if is_usable else made.free(_wanted(case, is_alone=count[case.name] == 1))
         names.append(name)
         seen.add(name)
     return [
@@ -69,11 +69,18 @@ def clean(text: str, other: str = "container") -> str:
     return _OTHERS.sub("-", text).strip("-._")[:_LIMIT].rstrip("-._") or other
 
 
-def free(text: str, taken: Container[str]) -> str:
-    """A name like TEXT that is none of those TAKEN."""
-    first = name = clean(text)
-    number = 1
-    while name in taken:
-        number += 1
-        name = f"{first}-{number}"
-    return name
+class Names:
+    """Names that are TAKEN, and those that are made, in a time that does not depend on how many these are."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = {*taken}
+        self._numbers: dict[str, int] = {}  # the last one after a name
+
+    def free(self, text: str) -> str:
+        """A name like TEXT that is not taken; it is from now on."""
+        first = name = clean(text)
+        while name in self.taken:
+            self._numbers[first] = self._numbers.get(first, 1) + 1
+            name = f"{first}-{self._numbers[first]}"
+        self.taken.add(name)
+        return name

@@ -441,3 +441,14 @@ def test_the_page_has_each_key_that_another_form_lacks() -> None:
     lacking = [row for row in FIELDS if row.not_compose or row.not_podman]
     hints = [(row.key, row.not_compose.replace("|", "\\|"), row.not_podman) for row in lacking]
     assert lines == [f"| `{key}` | {compose} | {quadlet} |" for key, compose, quadlet in hints]
+
+
+def test_no_two_units_have_one_file(here: Path) -> None:
+    for name in ("shop", "systemd-shop"):
+        (here / name).mkdir()
+        (here / f"{name}/{name}.pod").write_text(f"[Pod]\nPodName={name}\nNetwork=none\n")
+    (here / "web.yaml").write_text("name: a\nimage: a\nvolumes: ['v.1:/x', 'v_1:/y']\n---\nname: a\nimage: b\n")
+    files = ("shop/shop.pod", "systemd-shop/systemd-shop.pod", "web.yaml")
+    units = quadlet_units(load_files([*files], environ={**ENVIRON, "COMPOSE_PROJECT_NAME": "p"}))
+    assert [*units] == ["shop.pod", "shop-2.pod", "a.container", "a-2.container", "v.1.volume", "v_1.volume"]
+    assert ["PodName=shop" in units["shop.pod"], "PodName=systemd-shop" in units["shop-2.pod"]] == [True, True]

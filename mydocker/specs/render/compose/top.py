@@ -6,7 +6,7 @@ import json
 
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.nodes.yaml import escape
-from mydocker.specs.render.names import free
+from mydocker.specs.render.names import Names
 
 if TYPE_CHECKING:
     from typing import Any
@@ -26,14 +26,14 @@ class Top:
         self.project = project
         self.entries: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in KINDS}
         self._keys: dict[tuple[str, str], str] = {}
+        self._names = {kind: Names((DEFAULT,) if kind == "networks" else ()) for kind in KINDS}
 
     def key(self, kind: str, wanted: str, definition: dict[str, Any]) -> str:
         """The key of the entry of KIND that has DEFINITION. A new one gets the key WANTED, or one like it."""
         identity = (kind, _identity(definition))
         if identity not in self._keys:
             own = wanted.removeprefix(f"{self.project}_") if self.project else wanted
-            taken = {*self.entries[kind], *((DEFAULT,) if kind == "networks" else ())}
-            self.put(kind, free(own or wanted, taken), definition)
+            self.put(kind, self._names[kind].free(own or wanted), definition)
         return self._keys[identity]
 
     def put(self, kind: str, key: str, definition: dict[str, Any]) -> None:

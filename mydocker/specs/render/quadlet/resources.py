@@ -9,7 +9,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.unit_files import BUILD, NETWORK, VOLUME
 from mydocker.specs.model import FilesystemMount, VolumeMount
 from mydocker.specs.model.build import Build, is_remote
-from mydocker.specs.render.names import free
+from mydocker.specs.render.names import Names
 from mydocker.specs.render.unit_syntax import sections, whole, word
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ class Resources:
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
-        self._names: dict[tuple[str, str], str] = {}  # (suffix, section) -> file
+        self._files: dict[tuple[str, str], str] = {}  # (suffix, text) -> file
+        self._names: dict[str, Names] = {}  # by suffix
 
-    def name(self, suffix: str, wanted: str, lines: Iterable[str], notes: Iterable[str] = ()) -> str:
-        """The file whose section has LINES, with NOTES above it; a new one is called like WANTED."""
+    def name(self, suffix: str, wanted: str, lines: Iterable[str]) -> str:
+        """The file whose section has LINES; a new one is called like WANTED."""
         text = sections([(suffix[1:].capitalize(), lines)])
-        if (suffix, text) not in self._names:
-            stems = {name.removesuffix(suffix) for name in self.texts if name.endswith(suffix)}
-            file = f"{free(wanted, stems)}{suffix}"
-            self._names[suffix, text] = file
-            self.texts[file] = "".join(f"# {note}\n" for note in notes) + text
-        return self._names[suffix, text]
+        if (suffix, text) not in self._files:
+            file = f"{self._names.setdefault(suffix, Names()).free(wanted)}{suffix}"
+            self._files[suffix, text] = file
+            self.texts[file] = text
+        return self._files[suffix, text]
 
 
 def of_mount(mount: Mount, resources: Resources) -> Mount:

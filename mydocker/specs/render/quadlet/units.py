@@ -6,7 +6,7 @@ from __future__ import annotations
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import NetworkDefinition
-from mydocker.specs.render.names import free, named
+from mydocker.specs.render.names import Names, named
 from mydocker.specs.render.quadlet.container_unit import Unit, Writer, pod_stem
 from mydocker.specs.render.quadlet.resources import Resources
 
@@ -47,23 +47,22 @@ def units_of(cases: Sequence[CaseSpec]) -> dict[str, Unit]:
                 awaited.setdefault(each.names[dependency.name], set()).add(dependency.condition)
         modes = (each.case.container.network_mode, *each.case.container.joined_namespaces.values())
         referred |= {each.mode(mode).removeprefix("service:") for mode in modes if mode.startswith("service:")}
-    taken: set[str] = set()
+    stems, pods = Names(), Names()
     found: dict[str, Unit] = {}
     for each in all_named:
-        unit = _unit(each, taken)
-        taken.add(unit.stem)
+        unit = _unit(each, stems, pods)
         found[each.name] = unit.replace(
             awaited=frozenset(awaited.get(each.name, ())), is_referred_to=each.name in referred
         )
     return found
 
 
-def _unit(each: Named, taken: set[str]) -> Unit:
+def _unit(each: Named, stems: Names, pods: Names) -> Unit:
     service = each.case.service
     container = (service.container_name if service else None) or each.name
     if service and service.is_pod:
-        return Unit(named=each, stem=pod_stem(container), container=container)
-    return Unit(named=each, stem=free(each.name, taken), container=container)
+        return Unit(named=each, stem=pods.free(pod_stem(container)), container=container)
+    return Unit(named=each, stem=stems.free(each.name), container=container)
 
 
 def _definitions(cases: Sequence[CaseSpec]) -> dict[str, NetworkDefinition]:
