@@ -45,7 +45,7 @@ class Services:
         for run in self.running.values():
             poll.register(run.worker.pidfd, select.POLLIN)
             poll.register(run.worker.finding, select.POLLIN)
-            if run.watching >= 0 and not run.unjudged:
+            if run.watching >= 0 and not (run.unjudged or run.watched):
                 poll.register(run.watching, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll()}
         # now: the number of what one that ends here closes may be given to what the next one opens

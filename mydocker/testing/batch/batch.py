@@ -250,8 +250,8 @@ class Batch:
             run.decide(keep=not self.ending and self._is_lost(run))
 
     def _end_of_watcher(self, run: Attempt) -> None:
-        self._forget(run.watching)
-        run.end_of_watcher()
+        if run.end_of_watcher():
+            self._forget(run.watching)
 
     def _is_lost(self, run: Attempt) -> bool:
         """Whether this attempt has failed, and is the last."""
