@@ -22,7 +22,7 @@ _EXTERNAL = NetworkDefinition(external=True)
 # how a note begins that names a difference of these keys, if not with the key itself
 _NAMED_BY = {
     "image": ("rootfs",),
-    "volumes": ("volume ", "tmpfs ", "configs ", "secrets "),
+    "volumes": ("volume ", "tmpfs ", "configs ", "secrets ", "inject"),
     "network": ("aliases", "ip", "network "),
     "pid": ("namespaces",),
     "service": ("scale", "attach", "Condition", "Assert", "[Service]"),

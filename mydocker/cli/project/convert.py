@@ -8,6 +8,7 @@ import os
 from mydocker.cli.common import say
 from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import HostError, UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import select, take_part
 from mydocker.specs.nodes.yaml import escape
@@ -35,10 +36,10 @@ def with_dependencies(loaded: LoadedCases) -> list[CaseSpec]:
     """The containers that are named, or all, and those that they depend on."""
     if not loaded.names:
         return [*loaded.cases]
-    needed, known = set(loaded.names), {case.name: case for case in loaded.cases}
+    needed, known = set(loaded.names), {case.name: case for case in loaded.cases if case.name}
     for name in loaded.names:
         if name not in known:
-            raise UsageError(f"no such service: {name}")
+            raise UsageError(f"no such service: {name}{did_you_mean(name, known)}")
     left = [*needed]
     while left:
         case = known.get(left.pop())

@@ -98,6 +98,11 @@ def options_of_parts(spec: ContainerSpec, engine: Engine, notes: Notes) -> Itera
     yield from _security(spec.security_opt, engine, notes)
 
 
+def injected(spec: ContainerSpec) -> tuple[Mount, ...]:
+    """The mounts of SPEC, and those that place its programs, for engines that only have mounts."""
+    return (*spec.volumes, *(BindMount(source=path, target=path, read_only=True) for path in spec.inject))
+
+
 def case_rows(case: CaseSpec) -> list[Field]:
     """The fields that CASE has in addition to its container."""
     rows = (ROWS[name] for name in CaseSpec.fields if name in ROWS)

@@ -198,3 +198,17 @@ def test_a_shell_reads_the_lists(mydocker: Command, tmp_path: Path) -> None:
     done = mydocker("compose", "config", "--services", cwd=tmp_path)
     script = "for each in $(cat); do printf '<%s>' \"$each\"; done"
     assert subprocess.run(["sh", "-c", script], input=done.stdout, capture_output=True).stdout == b"<web><db>"
+
+
+@pytest.mark.root
+def test_quadlets_that_were_converted_run(mydocker: Command, tmp_path: Path) -> None:
+    (tmp_path / "units").mkdir()
+    (tmp_path / "talk.yaml").write_text(
+        'name: first\nrootfs: /\ncommand: [sh, -c, \'echo "$$A" "$$0"\', \'b  c%\']\nenvironment: {A: "50% \'$$V"}\n'
+        "---\nname: second\nrootfs: /\ncommand: [echo, done]\n"
+        "depends_on: {first: {condition: service_completed_successfully}}\n"
+    )
+    done = mydocker("config", "--to", "quadlet", "--directory", "units", "talk.yaml", cwd=tmp_path)
+    assert (done.stderr, done.code) == (b"", 0)
+    done = mydocker("up", "--no-log-prefix", "units/second.container", cwd=tmp_path)
+    assert (done.stdout, done.code) == (b"50% '$V b  c%\ndone\n", 0), done

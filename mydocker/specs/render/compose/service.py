@@ -14,7 +14,7 @@ from mydocker.specs.model.healthcheck import format_healthcheck
 from mydocker.specs.model.restart import docker_word
 from mydocker.specs.render.compose.mounts import mount_entries
 from mydocker.specs.render.docker_run import ROOTFS, image_of, known_hosts
-from mydocker.specs.render.run_options import case_rows
+from mydocker.specs.render.run_options import injected
 from mydocker.specs.security.options import format_options
 from mydocker.specs.values.duration import format_duration
 
@@ -42,7 +42,8 @@ _DOCKERS_CONDITIONS = {"always": "any", "unless-stopped": "any"}
 def service_entry(container: Named, networks: Networks, notes: Notes) -> dict[str, Any]:
     """The keys of the service CONTAINER, in the order of the table of fields."""
     case, top = container.case, networks.top
-    spec = case.container.replace(extra_hosts=known_hosts(case.container))
+    spec = case.container
+    spec = spec.replace(extra_hosts=known_hosts(spec), volumes=injected(spec))
     if container.is_renamed:
         notes.append(f"name: {case.name!r} cannot be the name of a service")
     found = _of_service(case, notes) | _image(container, top, notes)
@@ -61,11 +62,6 @@ def service_entry(container: Named, networks: Networks, notes: Notes) -> dict[st
     found |= _security(case, notes)
     found |= _flow(container, notes)
     return {key: found[key] for key in (*_FIRST, *_ORDER, "deploy") if key in found}
-
-
-def lost_of_case(case: CaseSpec) -> list[str]:
-    """The fields of CASE, next to its container, that Compose has no key for."""
-    return [row.key for row in case_rows(case) if row.not_compose]
 
 
 def _of_service(case: CaseSpec, notes: Notes) -> dict[str, Any]:

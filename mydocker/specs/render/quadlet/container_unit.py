@@ -15,7 +15,7 @@ from mydocker.specs.render.docker_run import known_hosts
 from mydocker.specs.render.quadlet.resources import build_unit, network_unit, of_mount
 from mydocker.specs.render.quadlet.settings import podman_args, setting, setting_lines
 from mydocker.specs.render.quadlet.systemd import conditions_note, install_lines, service_lines, unit_lines
-from mydocker.specs.render.run_options import NAMESPACE_FLAGS, PODMAN, case_rows
+from mydocker.specs.render.run_options import NAMESPACE_FLAGS, PODMAN, case_rows, injected
 from mydocker.specs.render.unit_syntax import command_line, sections
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Writer:
 
     def _mounts(self) -> Iterator[Mount]:
         """The mounts that Podman has an option for; a secret of Podman's own is none of them."""
-        for mount in self.spec.volumes:
+        for mount in injected(self.spec):
             if isinstance(mount, FilesystemMount) and ":" in mount.target:
                 self.notes.append(f"volume {mount.target}: a unit has no such volume where the path has a colon")
                 continue
