@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.case import CaseSpec
 
 _LIMIT = 63  # of a name that is made here: that of a part of a name in DNS
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # RestrictedNamePattern of Docker; Podman takes one letter, too
 _OTHERS = re.compile(r"[^a-zA-Z0-9._-]+")
 
 
@@ -34,6 +35,12 @@ class Named(Record):
         """TEXT, a mode of a namespace, with the name in the file in place of that after `service:`."""
         kind, colon, other = text.partition(":")
         return f"{kind}:{self.names.get(other, other)}" if colon and kind == "service" else text
+
+    @property
+    def container_name(self) -> str:
+        """The name that its file sets for the container, if Docker and Podman take it; else empty."""
+        own = (self.case.service.container_name if self.case.service else None) or ""
+        return own if _CONTAINER.fullmatch(own) else ""
 
     @property
     def is_renamed(self) -> bool:

@@ -452,3 +452,15 @@ def test_no_two_units_have_one_file(here: Path) -> None:
     units = quadlet_units(load_files([*files], environ={**ENVIRON, "COMPOSE_PROJECT_NAME": "p"}))
     assert [*units] == ["shop.pod", "shop-2.pod", "a.container", "a-2.container", "v.1.volume", "v_1.volume"]
     assert ["PodName=shop" in units["shop.pod"], "PodName=systemd-shop" in units["shop-2.pod"]] == [True, True]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_names_that_no_container_may_have_elsewhere(here: Path, way: str) -> None:
+    (here / "web@.container").write_text("[Container]\nImage=a\nExec=%i\nNetwork=lan\n")
+    (here / "x.container").write_text("[Unit]\nAfter=web@one.service\n[Container]\nImage=a\nNetwork=lan:alias=y\n")
+    cases = load_files(["web@one.container", "x.container"], environ=ENVIRON)
+    found = WAYS[way](cases, here / "units" if way == "quadlet" else here, ENVIRON)
+    assert found.unnamed == {} and [case.name for case in found.after] == ["web-one", "x"]
+    assert {name for name, notes in found.notes.items() if any("name: " in note for note in notes)} == (
+        {"web-one", "x"} if way == "compose" else {"web-one"}
+    )

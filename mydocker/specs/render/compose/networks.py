@@ -57,8 +57,7 @@ class Networks:
 
     def _entry(self, attachment: NetworkAttachment, container: Named) -> dict[str, Any]:
         entry = format_attachment(attachment.replace(definition=None))
-        service = container.case.service
-        known = (container.name, service.container_name if service else None)
+        known = (container.name, container.container_name)
         aliases = [name for name in entry.pop("aliases", ()) if name not in known]
         return {**({"aliases": aliases} if aliases else {}), **entry}
 

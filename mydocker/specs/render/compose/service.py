@@ -46,7 +46,7 @@ def service_entry(container: Named, networks: Networks, notes: Notes) -> dict[st
     spec = spec.replace(extra_hosts=known_hosts(spec), volumes=injected(spec))
     if container.is_renamed:
         notes.append(f"name: {case.name!r} cannot be the name of a service")
-    found = _of_service(case, notes) | _image(container, top, notes)
+    found = _of_service(container, notes) | _image(container, top, notes)
     for row in FIELDS:
         value = getattr(case if row.is_of_case else spec, row.name)
         if row.name in APART or row.key != row.name or value == row.default:
@@ -64,15 +64,17 @@ def service_entry(container: Named, networks: Networks, notes: Notes) -> dict[st
     return {key: found[key] for key in (*_FIRST, *_ORDER, "deploy") if key in found}
 
 
-def _of_service(case: CaseSpec, notes: Notes) -> dict[str, Any]:
-    """What CASE is in its project."""
-    service = case.service
+def _of_service(container: Named, notes: Notes) -> dict[str, Any]:
+    """What CONTAINER is in its project."""
+    service, own = container.case.service, container.container_name
     if service is None:
         return {}
+    if service.container_name and not own:
+        notes.append(f"container_name: {service.container_name!r}: Docker takes two or more letters, digits, _ . and -")
     notes += [f"{each}: Compose starts a service whatever a machine has" for each in service.conditions]
     if service.host_commands:
         notes.append("[Service]: Compose executes no commands on the host, such as those of ExecStartPre")
-    found: dict[str, Any] = {"container_name": service.container_name} if service.container_name else {}
+    found: dict[str, Any] = {"container_name": own} if own else {}
     found |= {"scale": service.replicas} if service.replicas != 1 else {}
     return found | ({} if service.attach else {"attach": False})
 

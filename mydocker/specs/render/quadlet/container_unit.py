@@ -119,7 +119,7 @@ class Writer:
     def _names(self) -> list[str]:
         if self.unit.named.is_renamed:
             self.notes.append(f"name: {self.case.name!r} cannot be the name of a unit")
-        is_set = bool(self.case.service and self.case.service.container_name)
+        is_set = bool(self.unit.named.container_name)
         needed = is_set or self.unit.is_referred_to or self.unit.container != self.unit.stem
         return [f"ContainerName={self.unit.container}"] if needed else []
 

@@ -59,7 +59,7 @@ def units_of(cases: Sequence[CaseSpec]) -> dict[str, Unit]:
 
 def _unit(each: Named, stems: Names, pods: Names) -> Unit:
     service = each.case.service
-    container = (service.container_name if service else None) or each.name
+    container = each.container_name or each.name
     if service and service.is_pod:
         return Unit(named=each, stem=pods.free(pod_stem(container)), container=container)
     return Unit(named=each, stem=stems.free(each.name), container=container)
