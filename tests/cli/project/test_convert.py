@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from lab.command import Command, command
+from lab.command import Command, Result, command
 
 FILE = """
 name: shop
@@ -213,3 +213,14 @@ def test_quadlets_that_were_converted_run(mydocker: Command, tmp_path: Path) -> 
     done = mydocker("up", "--no-log-prefix", "units/second.container", cwd=tmp_path)
     # what two containers write is shown as it comes, not in their order
     assert (sorted(done.stdout.splitlines()), done.code) == ([b"50% '$V b  c%", b"done"], 0), done
+
+
+def test_compose_config_prints_a_compose_file(mydocker: Command, tmp_path: Path) -> None:
+    """As docker compose does; without `compose`, and for other questions, it is what `config` prints."""
+    (tmp_path / "compose.yaml").write_text("name: p\nservices: {web: {image: alpine}}\n")
+    expected = mydocker("config", "--to", "compose", cwd=tmp_path)
+    assert expected.stdout.startswith(b"name: p\nservices:\n"), expected
+    assert mydocker("compose", "config", cwd=tmp_path) == expected
+    assert mydocker("compose", "config", "web", cwd=tmp_path) == expected
+    assert mydocker("compose", "config", "--services", cwd=tmp_path) == Result(b"web\n", b"", 0)
+    assert mydocker("compose", "config", "-q", cwd=tmp_path) == Result(b"", b"", 0)
