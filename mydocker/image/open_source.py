@@ -40,6 +40,9 @@ def named_errors(reference: Reference) -> Iterator[None]:
 def open_location(location: Location) -> Layout:
     """The files at LOCATION. ImageNotFoundError if they are not there."""
     where, selector = location.path, location.selector
+    if location.is_file_system:
+        hint = "run, up, test and inspect read it where it is; 'mydocker save' of the image itself writes an archive"
+        raise ImageError(f"{where}: a file system has no layers that could be copied", hint=hint)
     if location.transport == "dir":
         return DirectoryLayout(FilesOfDirectory(usable(where)), where=where, selector=selector)
     files: Files = FilesOfDirectory(usable(where)) if location.transport == "oci" else FilesOfArchive(usable(where))

@@ -32,6 +32,10 @@ def resolve(
     What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
+    if reference.location and reference.location.is_file_system:
+        from mydocker.image.files import file_system
+
+        return file_system.find(reference, platform)
     if age is not None and _is_older(store, reference, platform, age):
         policy = "always"
     here = policy != "always" and reference.location is None

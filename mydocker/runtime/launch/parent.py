@@ -110,13 +110,15 @@ def launch(
         run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch))
         if view_receiver and view_receiver.prepare:
             view_receiver.prepare(plan)
+        image = _image(plan, run)
         connections = _connections(plan, cleanup_process)
         run.enter_any(connections)
         with Stack() as container:
             container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
-            started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
+            cgroup_fds = cgroups.fds if cgroups else ()
+            started = _start(plan, container, streams, duty, view_receiver, connections, cgroup_fds, image)
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             begun = _recorder(plan, started)
@@ -145,6 +147,15 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     from mydocker.runtime.launch.orphans import Orphans
 
     return Orphans()
+
+
+def _image(plan: LaunchPlan, run: Stack) -> int | None:
+    """What the child mounts the file of its image with, which RUN owns; None: its image is no file."""
+    if not plan.image_file:
+        return None
+    from mydocker.runtime.image_file import ImageMount
+
+    return run.enter(ImageMount(plan.image_file)).source
 
 
 def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connections | None:
@@ -191,6 +202,7 @@ def _start(
     view_receiver: ViewReceiver | None,
     connections: Connections | None,
     cgroup_fds: tuple[int, ...],
+    image: int | None,
 ) -> Started:
     """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
     child_ends = container.enter(Stack())
@@ -210,6 +222,7 @@ def _start(
         resolver=connections.resolver if connections else "",
         **_other_namespaces(plan, child_ends),
         name_server=connections.name_server.child_end if connections and connections.name_server else None,
+        image=image,
     )
     pid, pidfd = _clone(plan, fds, connections)
     container.close_later(pidfd)

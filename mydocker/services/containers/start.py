@@ -107,7 +107,8 @@ def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) 
     if not spec.image:
         return None
     manifest = Digest.parse(config.image_digest)
-    image = catalog.of_manifest(store, spec.image, manifest)
+    in_store = not (spec.image.location and spec.image.location.is_file_system)
+    image = catalog.of_manifest(store, spec.image, manifest) if in_store else None
     if image:
         return image
     pinned, platform = spec.image.replace(digest=manifest), spec.platform or Platform.host()
