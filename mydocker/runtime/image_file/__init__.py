@@ -36,7 +36,7 @@ class ImageMount:
         self.server: Server | None = None
 
     def __enter__(self) -> ImageMount:
-        reason = "an ordinary user cannot"
+        reason = "the kernel lets only root do it"
         if os.geteuid() == 0:
             try:
                 self.source = _by_kernel(self.file)

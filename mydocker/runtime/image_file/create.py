@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PROGRAMS = {"squashfs": "mksquashfs", "erofs": "mkfs.erofs"}
 _SHOWN = 5  # lines of a program's complaint
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
+_LATEST = "4102444800"  # the year 2100, in seconds
 
 
 def create(store: Store, image: NamedImage, path: str, *, kind: str) -> list[str]:
@@ -81,8 +82,8 @@ def _squashfs(root: str, path: str) -> tuple[list[str], dict[str, str]]:
 
 
 def _erofs(root: str, path: str) -> tuple[list[str], dict[str, str]]:
-    """mkfs.erofs(1)."""
-    return ["-zlz4hc", f"-U{_NO_UUID}", "--quiet", path, root], {"SOURCE_DATE_EPOCH": "0"}
+    """mkfs.erofs(1). It takes its own time from SOURCE_DATE_EPOCH, and later files get that time, too."""
+    return ["-zlz4hc", f"-U{_NO_UUID}", "--preserve-mtime", "--quiet", path, root], {"SOURCE_DATE_EPOCH": _LATEST}
 
 
 _ARGUMENTS = {"squashfs": _squashfs, "erofs": _erofs}

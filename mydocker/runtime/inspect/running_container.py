@@ -92,7 +92,7 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
     if plan.image_file:
-        view = view.replace(image=_keep(opened, open_image(plan.image_file, namespaces, opened)))
+        view = view.replace(image=open_image(plan.image_file, opened, user=namespaces.get("user")))
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 
@@ -140,23 +140,23 @@ def _open_root(plan: LaunchPlan, namespaces: dict[str, int]) -> int:
     return fetch(namespaces, lambda: os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-def open_image(file: ImageFile, namespaces: dict[str, int], opened: ExitStack, *, ids: IdMap | None = None) -> int:
-    """The file system in FILE, mounted once more, for a process in NAMESPACES, or in a new user namespace with IDS:
-    what a container has below its overlay cannot be reached in its mount namespace. Raises ImageError, HostError."""
+def open_image(file: ImageFile, opened: ExitStack, *, user: int | None = None, ids: IdMap | None = None) -> int:
+    """The file system in FILE, mounted once more, for user namespace USER, or a new one with IDS: what a container has
+    below its overlay is in no directory of its mount namespace. Raises ImageError, HostError, OSError."""
     from mydocker.runtime.image_file import ImageMount
 
     mount = opened.enter_context(ImageMount(file))
     if mount.server is None:
-        return mount.tree()
+        return _keep(opened, mount.tree())
 
     def mounted() -> int:
         if ids is not None:
             idmap.enter(ids)
-        if ids is not None or "mount" not in namespaces:
+        if user is not None or ids is not None:
             kernel.unshare(kernel.CLONE_NEWNS)
         return mount.tree()
 
-    return fetch(namespaces, mounted)
+    return _keep(opened, fetch({} if user is None else {"user": user}, mounted))
 
 
 def fetch(namespaces: dict[str, int], action: Callable[[], int]) -> int:

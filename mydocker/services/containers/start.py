@@ -7,6 +7,7 @@ import select
 import socket
 import time
 
+from mydocker import paths
 from mydocker.errors import (
     REPORT_LIMIT,
     CommandNotExecutableError,
@@ -69,6 +70,10 @@ def create(
         spec = with_volumes(spec, store)
     if spec.name:
         directory.refuse_held(store, spec.name)  # before an image is pulled
+    if spec.image and spec.image.location and spec.image.location.is_file_system:  # a later start is elsewhere
+        location = spec.image.location
+        path = paths.absolute(location.path)
+        spec = spec.replace(image=spec.image.replace(location=location.replace(path=path)))
     image = get_image(spec, store=store, environ=environ, progress=progress)
     config = ContainerConfig(
         id=new_id(),

@@ -59,9 +59,7 @@ def view(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Con
         opened.callback(os.close, scratch)
         stopped = ContainerView(root=-1, scratch=scratch, process=-1, begun=-1, namespaces={}, plan=plan)
         if plan.image_file:
-            image = open_image(plan.image_file, {}, opened, ids=plan.rootless)
-            opened.callback(os.close, image)
-            stopped = stopped.replace(image=image)
+            stopped = stopped.replace(image=open_image(plan.image_file, opened, ids=plan.rootless))
         yield stopped
 
 

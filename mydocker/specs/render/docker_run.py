@@ -157,6 +157,9 @@ def _image(spec: ContainerSpec, notes: list[str]) -> str:
         return _ROOTFS
     if spec.image.location is None:
         return spec.image.familiar
+    if spec.image.location.is_file_system:
+        notes.append(f"image {_source(spec.image.location)}: Docker reads no file systems; 'mydocker save' the image")
+        return spec.image.familiar
     notes.append(f"image: skopeo copy {shlex.quote(_source(spec.image.location))} docker-daemon:{spec.image.familiar}")
     return spec.image.familiar
 
