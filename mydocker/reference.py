@@ -113,7 +113,7 @@ class Location(Record):
 
     @property
     def is_file_system(self) -> bool:
-        """Whether it is mounted, and nothing of it goes into the store."""
+        """Whether the image is run where it is: nothing of it goes into the store."""
         return self.transport in FILE_SYSTEMS
 
 
@@ -192,6 +192,11 @@ class Reference(Record):
         location = Location(transport=transport, path=path, selector=selector)
         tag = selector if is_tag(selector) else DEFAULT_TAG
         return cls(registry=LOCAL, repository=repository, tag=tag, location=location)
+
+    @property
+    def is_file_system(self) -> bool:
+        """Whether the image is a file that is mounted."""
+        return self.location is not None and self.location.is_file_system
 
     @property
     def familiar(self) -> str:

@@ -51,7 +51,7 @@ def parser() -> Parser:
 
 def _pulled(text: str) -> Reference:
     reference = Reference.parse(text)
-    if reference.location and reference.location.is_file_system:
+    if reference.is_file_system:
         raise UsageError(f"{text} is used where it is, and never in the store", hint=f"mydocker run {text}")
     return reference
 

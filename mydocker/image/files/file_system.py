@@ -143,14 +143,31 @@ def _lengths(*sizes: int) -> bytes:
     return b"".join(each.to_bytes(8, "little") for each in sizes).ljust(32, b"\0")
 
 
+def kind_of(path: str) -> str | None:
+    """Which file system the file at PATH is, if it is one of those that images are."""
+    try:
+        descriptor = _open(path, path)
+        try:
+            return _kind(descriptor)
+        finally:
+            os.close(descriptor)
+    except (ImageError, OSError):
+        return None
+
+
+def _kind(descriptor: int) -> str | None:
+    found = (kind for kind, (at, magic) in _SUPERBLOCKS.items() if os.pread(descriptor, len(magic), at) == magic)
+    return next(found, None)
+
+
 def _check_kind(descriptor: int, location: Location) -> None:
     """Raise ImageError unless the file system is of the kind that LOCATION says."""
-    kinds = [kind for kind, (at, magic) in _SUPERBLOCKS.items() if os.pread(descriptor, len(magic), at) == magic]
-    if location.transport in kinds:
+    kind = _kind(descriptor)
+    if kind == location.transport:
         return
     wanted = _SHOWN[location.transport]
-    if kinds:
-        raise ImageError(f"{_SHOWN[kinds[0]]} file system, and not {wanted} one", hint=f"name it {kinds[0]}:FILE")
+    if kind:
+        raise ImageError(f"{_SHOWN[kind]} file system, and not {wanted} one", hint=f"name it {kind}:FILE")
     raise ImageError(f"not {wanted} file system")
 
 

@@ -76,9 +76,10 @@ def _write(store: Store, image: StoredImage, program: str, path: str, kind: str)
 
 
 def _squashfs(root: str, path: str) -> tuple[list[str], dict[str, str]]:
-    """mksquashfs(1). A file that cannot be read is an error; the files keep their times."""
+    """mksquashfs(1). A file that cannot be read is an error; the files keep their times. lz4 makes the file a third
+    larger than zstd does, and is written and read twice as fast."""
     fixed = ["-mkfs-time", "0", "-noappend", "-no-recovery", "-no-progress", "-quiet", "-exit-on-error"]
-    return [root, path, "-comp", "zstd", "-Xcompression-level", "3", *fixed], {}
+    return [root, path, "-comp", "lz4", *fixed], {}
 
 
 def _erofs(root: str, path: str) -> tuple[list[str], dict[str, str]]:
