@@ -70,9 +70,7 @@ def _write(store: Store, image: StoredImage, program: str, path: str, kind: str)
     )
     if status:
         said = programs.printable(b"\n".join(lines[-_SHOWN:])) or "it printed nothing"
-        room = os.statvfs(os.path.dirname(path))
-        hint = "no room is left there" if not room.f_bavail else None
-        raise HostError(f"{os.path.basename(program)} failed with status {status}: {said}", hint=hint)
+        raise HostError(f"{os.path.basename(program)} failed with status {status}: {said}")
 
 
 def _squashfs(root: str, path: str) -> tuple[list[str], dict[str, str]]:
