@@ -220,7 +220,7 @@ def test_a_damaged_file_is_an_error(person: Person, place: str) -> None:
     assert b"Traceback" not in done.stderr and within(20, lambda: _is_unused(person))
 
 
-def test_without_fuse_a_user_is_told(ordinary: Command, squashfs: pathlib.Path) -> None:
+def test_without_fuse_a_user_gets_an_error(ordinary: Command, squashfs: pathlib.Path) -> None:
     done = without(ordinary, "fuse")("run", "--network", "none", f"squashfs:{squashfs}", "true")
     assert (done.code, b"and /dev/fuse: No such file" in done.stderr, b"--device /dev/fuse" in done.stderr) == (
         125,
@@ -229,7 +229,7 @@ def test_without_fuse_a_user_is_told(ordinary: Command, squashfs: pathlib.Path) 
     ), done
 
 
-def test_without_its_program_a_user_is_told(ordinary: Command, tmp_path: pathlib.Path, root: Command) -> None:
+def test_without_its_program_a_user_gets_an_error(ordinary: Command, tmp_path: pathlib.Path, root: Command) -> None:
     """Debian 12 has no erofsfuse."""
     if shutil.which("erofsfuse"):
         return
