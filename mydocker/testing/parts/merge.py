@@ -40,7 +40,7 @@ class Merge:
 
     def add(self, path: str, lines: Iterable[bytes]) -> None:
         """The LINES of the report in file PATH. Raises UsageError if it is of another batch, or no such report."""
-        count = 0
+        count, unread = 0, []
         for number, raw in enumerate(lines, start=1):
             try:
                 data = dict(json.loads(raw))
@@ -52,7 +52,10 @@ class Merge:
                     self.found.setdefault(found.place.number, []).append(found)
                 count += 1
             except _BROKEN:
-                self.warn(f"{path}:{number}: this line is torn, or of no JSONL report: it is left out")
+                unread.append(number)
+        if unread:
+            more = f", as are {len(unread) - 1} others" if len(unread) > 1 else ""
+            self.warn(f"{path}:{unread[0]}: this line is torn, or of no JSONL report, and left out{more}")
         if not count:
             self.warn(f"{path} has no results")
 
