@@ -12,7 +12,6 @@ from functools import partial
 from mydocker import idmap, kernel, programs
 from mydocker.errors import HostError, ImageError, StoreError
 from mydocker.image.files import file_system
-from mydocker.image.pull import ONE_OWNER
 from mydocker.image.store import Store, catalog, flock
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.child import leave_propagation
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from mydocker.image.store.catalog import NamedImage
 
 PROGRAMS = {"squashfs": "mksquashfs", "erofs": "mkfs.erofs"}
+_ONE_OWNER = "all files in it belong to root, as in this store: see ids in 'mydocker doctor'"
 _SHOWN = 5  # lines of a program's complaint
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
 _LATEST = "4102444800"  # the year 2100, in seconds
@@ -49,7 +49,7 @@ def create(store: Store, image: NamedImage, path: str, *, kind: str) -> list[str
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return [f"in this store and in {kind}, {ONE_OWNER}"] if store.ids and store.ids.is_single else []
+    return [_ONE_OWNER] if store.ids and store.ids.is_single else []
 
 
 def _write(store: Store, image: StoredImage, program: str, path: str, kind: str) -> None:
