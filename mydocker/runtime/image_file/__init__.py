@@ -10,14 +10,17 @@ import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import ImageError
-from mydocker.image.files.file_system import open_unchanged
+from mydocker.errors import ImageError, MydockerError
+from mydocker.image.files.file_system import open_unchanged, read
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.image_file import attach
 from mydocker.runtime.image_file.server import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mydocker.image.model import ImageFile
+    from mydocker.reference import Reference
 
 _DAMAGED = (errno.EINVAL, errno.EIO, errno.EUCLEAN, errno.EFBIG, errno.EBADMSG)
 
@@ -55,6 +58,28 @@ class ImageMount:
     def tree(self) -> int:
         """A descriptor of the mount, which is attached nowhere."""
         return attach.tree_of(self.source)
+
+
+class Held:
+    """Context manager: what root's kernel mounts of the files of IMAGES stays in memory meanwhile, for containers that
+    come one after another. A file that cannot be mounted is for these to report."""
+
+    def __init__(self, images: Iterable[Reference | None]) -> None:
+        locations = {image.location: image for image in images if image and image.is_file_system}
+        self.locations = [location for location in locations if location] if os.geteuid() == 0 else []
+        self.mounts: list[int] = []
+
+    def __enter__(self) -> None:
+        for location in self.locations:
+            try:
+                self.mounts.append(_by_kernel(read(location).file))
+            except (OSError, MydockerError):
+                continue
+
+    def __exit__(self, *_: object) -> None:
+        for mount in self.mounts:
+            os.close(mount)
+        self.mounts.clear()
 
 
 def _by_kernel(file: ImageFile) -> int:

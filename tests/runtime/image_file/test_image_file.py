@@ -128,6 +128,25 @@ def test_nor_does_what_is_killed(person: Person, number: int) -> None:
     assert within(20, lambda: _is_unused(person))
 
 
+def test_root_s_containers_share_one_mount(root: Command, squashfs: pathlib.Path) -> None:
+    """What one has read is in memory for the other. Two names of one file are one file; a copy is another."""
+    copy = shutil.copy(squashfs, root.directory / "copy.sqfs")
+    started = [_waiting(root, file) for file in (squashfs, squashfs, pathlib.Path(copy))]
+    try:
+        assert (len(_loops(squashfs)), len(_loops(pathlib.Path(copy)))) == (1, 1)
+    finally:
+        outputs = [process.communicate(b"go on\n")[0] for process in started]
+    assert outputs == [b"2"] * 3
+    assert within(20, lambda: _is_unused(Person(root, squashfs)))
+
+
+def _waiting(mydocker: Command, file: pathlib.Path) -> subprocess.Popen[bytes]:
+    script = "echo ready; read x; cat /t/again"
+    process = mydocker.start("run", "-i", "--network", "none", f"squashfs:{file}", "sh", "-c", script)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    return process
+
+
 def test_a_file_that_is_replaced_stays_with_who_has_it(person: Person) -> None:
     file = person.mydocker.directory / "replaced.sqfs"
     shutil.copy(person.file, file)
