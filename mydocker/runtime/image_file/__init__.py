@@ -1,13 +1,15 @@
 """Images that are a file, a file system: mounted as the only layer of a container, and made of an image.
 
-Root's are mounted by the kernel's driver. An ordinary user's, and root's where there are no loop devices, by a FUSE
-program (server.py), since the kernel lets no user mount a file system that it parses itself.
+Root's own files are mounted by the kernel's driver. For an ordinary user, and for root where there are no loop devices,
+a FUSE program does it (server.py): the kernel lets no user mount a file system that it parses itself. It also does it
+for a file that others than root may write to: drivers expect no file system that is hostile, or changes meanwhile.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from mydocker import kernel
 from mydocker.errors import ImageError, MydockerError
@@ -83,9 +85,13 @@ class Held:
 
 
 def _by_kernel(file: ImageFile) -> int:
-    """A descriptor of the mount of FILE by the kernel's driver. OSError if it has none, or lacks loop devices."""
+    """A descriptor of the mount of FILE by the kernel's driver. OSError if it has none, lacks loop devices, or should
+    not see this file."""
     descriptor = open_unchanged(file)
     try:
+        status = os.fstat(descriptor)
+        if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(errno.EPERM, "others than root may write to it")
         if file.kind == "erofs":
             try:
                 return _mounted(file, f"/proc/self/fd/{descriptor}")

@@ -80,6 +80,7 @@ def test_a_user_s_file_is_root_s(ordinary: Command, root: Command, squashfs: pat
     """Their layers have other owners on disk, and no devices, which no user can make."""
     directory = pathlib.Path(ordinary.directory)
     made = save(ordinary, directory / "made.sqfs", "squashfs")
+    os.chown(made, 0, 0)  # so that the kernel mounts both
     found, expected = (_tree(root, dump, f"squashfs:{each}") for each in (made, squashfs))
     assert expected.pop("null").what == "1:3"
     assert found == expected
@@ -263,6 +264,35 @@ def test_without_loop_devices_root_takes_fuse(root: Command, squashfs: pathlib.P
     assert (done.code, done.stdout, done.stderr) == (0, b"s", b""), done
     done = without(root, "loop-control", "fuse")(*run)
     assert done.code == 125 and b"/dev/loop-control: No such file" in done.stderr and b"and /dev/fuse" in done.stderr
+
+
+def _given(path: pathlib.Path, mode: int = 0o644) -> None:
+    path.chmod(mode)
+    os.chown(path, 65534, 65534)
+
+
+OPEN_TO_OTHERS: dict[str, Callable[[pathlib.Path], None]] = {
+    "another user's": _given,
+    "another user's alone": lambda path: _given(path, 0o600),
+    "of a group": lambda path: path.chmod(0o664),
+    "of all": lambda path: path.chmod(0o666),
+}
+
+
+@pytest.mark.parametrize("case", OPEN_TO_OTHERS)
+def test_the_kernel_mounts_for_root_only_what_is_root_s(
+    root: Command, squashfs: pathlib.Path, tmp_path: pathlib.Path, case: str
+) -> None:
+    path = pathlib.Path(shutil.copy(squashfs, tmp_path))
+    OPEN_TO_OTHERS[case](path)
+    process = _waiting(root, path)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    names = {pathlib.Path(f"/proc/{each}/comm").read_text().strip() for each in children}
+    out, error = process.communicate(b"go on\n")
+    assert (out, error, process.returncode) == (b"2", b"", 0)
+    assert "squashfuse_ll" in names and not _loops(path)
+    done = without(root, "fuse")("run", f"squashfs:{path}", "true")
+    assert done.code == 125 and b"others than root may write to it, and /dev/fuse" in done.stderr, done
 
 
 def test_nothing_is_left_of_a_save_that_fails(root: Command, tmp_path: pathlib.Path) -> None:
