@@ -33,12 +33,16 @@ _LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
 _PACKAGES = {  # Debian's names; other distributions mostly agree
     "buildah": "buildah",
+    "erofsfuse": "erofsfuse",
     "ip": "iproute2",
+    "mkfs.erofs": "erofs-utils",
+    "mksquashfs": "squashfs-tools",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "nft": "nftables",
     "pasta": "passt",
     "slirp4netns": "slirp4netns",
+    "squashfuse_ll": "squashfuse",
 }
 
 
