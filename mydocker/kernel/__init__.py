@@ -84,6 +84,7 @@ _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
     "clone": (56, 220),
     "pivot_root": (155, 41),
     "keyctl": (250, 219),
+    "renameat2": (316, 276),
     "seccomp": (317, 277),
     "open_tree": (428, 428),
     "move_mount": (429, 429),

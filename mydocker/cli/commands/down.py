@@ -85,7 +85,7 @@ def _remove_networks(store: Store, specs: Iterable[ContainerSpec]) -> None:
     for name in sorted(own):
         if os.path.isdir(f"{store.root}/networks/{name}"):
             try:
-                lifecycle.remove(f"{store.root}/networks", name, down=take_down_if_up)
+                lifecycle.remove(store.networks, name, down=take_down_if_up)
             except NetworkError as error:
                 say(f"warning: {error.message}")
 

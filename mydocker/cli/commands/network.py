@@ -49,7 +49,7 @@ def network_command(argv: list[str]) -> int:
     """0; 1 if a network does not exist, exists already, or is to be removed and in use. Others are removed anyway."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
-    options.networks, options.containers = f"{store.root}/networks", store.containers
+    options.networks, options.containers = store.networks, store.containers
     if options.action is _create:
         store.prepare()
     status: int = options.action(options)

@@ -20,7 +20,7 @@ def prune_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     if not options.dry_run and os.path.isdir(store.containers):
         run_directory.sweep(store.containers)
-    _prune_strays(f"{store.root}/networks", dry_run=options.dry_run)
+    _prune_strays(store.networks, dry_run=options.dry_run)
     freed = 0
     for path in kept_container.all_paths(store.root):
         size = kept_container.size_of(path)

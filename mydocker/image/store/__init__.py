@@ -8,11 +8,13 @@
       refs/<registry>/<repository>/:<tag>/<platform>
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see staging.py
+      kept/<id>/                      what a failed test has left, the runtime's
+      seccomp/<key>                   compiled system call filters, the runtime's
+      layers.lock                     locked by those who add to layers/, and by those who clear it, see flock.py
+    <state>/                          <root>, or where containers cannot be there a local directory, see elsewhere.py
       containers/<id>/                one running container each, the runtime's
       background/<id>/                one container each that stays until it is removed, see services/containers
-      kept/<id>/                      what a failed test has left, the runtime's
       networks/<name>/                a network, and who has addresses in it, the runtime's
-      seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
 published by rename(2) and never changed afterwards: readers take no lock. All of it is closed to others (mode 0700):
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
 
+# linux/magic.h: overlayfs can write there, and no other machine does; overlayfs itself has its upper layer in memory
+LOCAL = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1, 0xCA451A4E, 0x794C7630))
 _DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
 _DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
@@ -65,12 +69,13 @@ class Store:
     others, so when a user's ranges change its layers are fetched again.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, environ: Mapping[str, str] = {}) -> None:
+        """ENVIRON says where containers may be if they cannot be below ROOT."""
         self.root = root
+        self._environ = environ
+        self._state = ""
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
-        self.containers = f"{root}/containers"
-        self.background = f"{root}/background"
         self.incoming = f"{root}/incoming"
         self.layers = f"{root}/layers"
         self.blobs = f"{root}/blobs/sha256"
@@ -89,9 +94,38 @@ class Store:
             from mydocker import paths
 
             root = paths.absolute(root)
-        store = cls(os.path.normpath(root))
+        store = cls(os.path.normpath(root), environ)
         store.check()
         return store
+
+    @property
+    def state(self) -> str:
+        """The directory of what belongs to containers: the root, if they can be there. Raises StoreError."""
+        if not self._state:
+            try:
+                magic, is_read_only = kernel.file_system(f"{self.root}/containers")
+                fits = magic in LOCAL and not is_read_only
+            except OSError:
+                fits = False
+            if fits:
+                self._state = self.root
+            else:
+                from mydocker.image.store.elsewhere import state_directory
+
+                self._state = state_directory(self.root, self._environ)
+        return self._state
+
+    @property
+    def containers(self) -> str:
+        return f"{self.state}/containers"
+
+    @property
+    def background(self) -> str:
+        return f"{self.state}/background"
+
+    @property
+    def networks(self) -> str:
+        return f"{self.state}/networks"
 
     def check(self) -> None:
         """Raise StoreError if another user could have filled the store, or can: its layers would run as the caller,
@@ -194,6 +228,17 @@ class Store:
                 f"cannot create the store {self.root}: {error.strerror}",
                 hint="MYDOCKER_ROOT names a directory to use instead",
             ) from None
+
+    def prepare_containers(self) -> None:
+        """Create the directories that running containers need, if they are missing. Raises StoreError."""
+        if os.path.isdir(self.containers):
+            return
+        if self.state == self.root:
+            self.prepare()
+        else:
+            from mydocker.image.store import elsewhere
+
+            elsewhere.make(self.state)
 
     def put_blob(self, digest: Digest, data: bytes) -> None:
         """Keep DATA, whose digest has been verified."""

@@ -211,13 +211,13 @@ def _seccomp() -> HostCheck:
 def _network(host: Host, store: Store, run_dir: str) -> Iterator[HostCheck]:
     is_private, detail, hint = network.default_network(host, run_dir)
     yield HostCheck(name="network", state=OK if is_private else WEAKER, detail=detail, hint=hint)
-    if is_private and not host.rootless and (found := network.obstacle(f"{store.root}/networks")):
+    if is_private and not host.rootless and (found := network.obstacle(store.networks)):
         yield HostCheck(name="forwarding", state=WEAKER, detail=found[0], hint=found[1])
 
 
 def _strays(store: Store) -> HostCheck:
     try:
-        found = strays.find(f"{store.root}/networks")
+        found = strays.find(store.networks)
     except MydockerError as error:
         return HostCheck(name="strays", state=WEAKER, detail=error.message, hint=error.hint)
     if not found:
