@@ -1,7 +1,7 @@
 """What of the store is in use: by names, and by containers that run.
 
-A container whose directory is in the store is found there. One whose directory is elsewhere, also on another machine
-that sees the same store, holds the lock of its image (use_lock.py).
+A container whose directory is in the store, or elsewhere on this machine, is found there. One on another machine that
+sees the same store holds the lock of its image (use_lock.py).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 
-from mydocker.errors import ImageError, UsageError
+from mydocker.errors import ImageError, StoreError, UsageError
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
-from mydocker.image.store import Store, catalog, is_held, read, use_lock
+from mydocker.image.store import Store, catalog, elsewhere, file_system, is_held, read, use_lock
 from mydocker.record import Record
 from mydocker.reference import Digest
 
@@ -22,6 +22,20 @@ class Usage(Record):
 
     blobs: frozenset[Digest]
     layers: frozenset[Digest]
+
+
+def check_known(store: Store) -> None:
+    """Raise StoreError if the containers of other machines that use STORE cannot be known."""
+    try:
+        found = file_system.inspect(store.root)
+    except OSError as error:
+        raise StoreError(f"cannot read the store {store.root}: {error.strerror}") from None
+    if found.unseen:
+        raise StoreError(
+            f"the store {store.root} is on {found.type}, and {found.unseen}: what containers on other machines use "
+            "cannot be known",
+            hint="if none is running there, --force goes on",
+        )
 
 
 def of_names(store: Store, *, but: Collection[str] = ()) -> Usage:
@@ -35,8 +49,10 @@ def of_names(store: Store, *, but: Collection[str] = ()) -> Usage:
 def of_containers(store: Store) -> Usage:
     """What the containers that run need, and those in the background, which may be started again: their images may have
     lost all names meanwhile."""
-    running = {_image_of(f"{store.containers}/{name}") for name in _listed(store.containers)}
-    running |= {_image_at(f"{store.background}/{name}") for name in _listed(store.background)}
+    running: set[Digest | None] = set()
+    for state in (store.state, *elsewhere.others(store.state, store.environ)):
+        running |= {_image_of(f"{state}/containers/{name}") for name in _listed(f"{state}/containers")}
+        running |= {_image_at(f"{state}/background/{name}") for name in _listed(f"{state}/background")}
     if store.state != store.root:  # those of a machine that has the store on a disk of its own: their locks are there
         for directory in (f"{store.root}/containers", f"{store.root}/background"):
             running |= {_image_at(f"{directory}/{name}") for name in _listed(directory)}

@@ -27,7 +27,7 @@ import os
 import stat
 
 from mydocker import kernel
-from mydocker.errors import ImageError, StoreError, UsageError
+from mydocker.errors import ImageError, StoreError, UsageError, hint_for
 from mydocker.image.model import ImageConfig, StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.json_input import LIMIT
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
 
-# linux/magic.h: overlayfs can write there, and no other machine does; overlayfs itself has its upper layer in memory
-LOCAL = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1, 0xCA451A4E, 0x794C7630))
+_ENOTSUP = 95  # errno.h
 _DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
 _DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
@@ -72,7 +71,7 @@ class Store:
     def __init__(self, root: str, environ: Mapping[str, str] = {}) -> None:
         """ENVIRON says where containers may be if they cannot be below ROOT."""
         self.root = root
-        self._environ = environ
+        self.environ = environ
         self._state = ""
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
@@ -104,16 +103,21 @@ class Store:
         if not self._state:
             try:
                 magic, is_read_only = kernel.file_system(f"{self.root}/containers")
-                fits = magic in LOCAL and not is_read_only
+                fits = magic in kernel.LOCAL_FILE_SYSTEMS and not is_read_only
             except OSError:
                 fits = False
-            if fits:
-                self._state = self.root
-            else:
-                from mydocker.image.store.elsewhere import state_directory
-
-                self._state = state_directory(self.root, self._environ)
+            self._state = self.root if fits else self._state_elsewhere()
         return self._state
+
+    def _state_elsewhere(self) -> str:
+        from mydocker.image.store.elsewhere import place_for
+
+        base, directory = place_for(self.root, self.environ)
+        if directory == self.root:
+            return self.root
+        check_private(base, is_above=True)
+        check_private(directory)
+        return f"{directory}/{checksum(os.fsencode(os.path.realpath(self.root)))}"
 
     @property
     def containers(self) -> str:
@@ -234,11 +238,13 @@ class Store:
         if os.path.isdir(self.containers):
             return
         if self.state == self.root:
-            self.prepare()
-        else:
-            from mydocker.image.store import elsewhere
-
-            elsewhere.make(self.state)
+            return self.prepare()
+        try:
+            for path in (os.path.dirname(self.state), self.state, self.containers):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                check_private(path)
+        except OSError as error:
+            raise StoreError(f"cannot create {self.state}: {error.strerror}", hint=hint_for(error)) from None
 
     def put_blob(self, digest: Digest, data: bytes) -> None:
         """Keep DATA, whose digest has been verified."""
@@ -418,12 +424,16 @@ def read_ref(path: str) -> Ref:
 
 
 def _is_opaque(path: str) -> bool:
-    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there."""
+    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there.
+    Raises StoreError if it has opaque directories, and the file system does not show which."""
     for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
         try:
             return os.getxattr(path, name) == b"y"
         except FileNotFoundError:
             raise
-        except OSError:  # ENODATA; ENOTSUP where the file system has none
-            continue
+        except OSError as error:
+            if error.errno == _ENOTSUP:
+                from mydocker.image.store.marks import check_marks
+
+                check_marks(path)
     return False

@@ -1,4 +1,4 @@
-"""Where what belongs to containers lies if it cannot be in the store, because that is on a read-only file system, or one
+"""Where what belongs to containers lies if it cannot be in the store, since that is on a read-only file system, or one
 to which overlayfs cannot write, such as NFS: on this machine.
 
     /run/mydocker/<key>/               as root
@@ -12,43 +12,44 @@ KEY is a number that the path of the store has, so that each has its own contain
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.errors import StoreError, hint_for
-from mydocker.image.store import check_private, checksum, file_system
+from mydocker.errors import StoreError
+from mydocker.image.store import file_system
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def state_directory(root: str, environ: Mapping[str, str]) -> str:
-    """The directory for the containers of the store at ROOT: ROOT itself if they can be there. Raises StoreError."""
+def place_for(root: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where containers of the store at ROOT can be: a directory that is there, and the one of mydocker's in it; ROOT
+    itself for both, if they can be there. Raises StoreError."""
     try:
         found = file_system.inspect(f"{root}/containers")
     except OSError as error:
         raise StoreError(f"cannot read the store {root}: {error.strerror}") from None
     if found.holds_containers:
-        return root
+        return root, root
     for base, directory in _places(environ):
         if _is_local(base):
-            for path in (base, directory):
-                check_private(path, is_above=path == base)
-            return f"{directory}/{checksum(os.fsencode(os.path.realpath(root)))}"
+            return base, directory
     raise StoreError(
         f"the store {root} is {found.why}, and no local directory was found for its containers",
         hint="set XDG_RUNTIME_DIR or TMPDIR to a directory of a local disk",
     )
 
 
-def make(state: str) -> None:
-    """Make the directories of STATE that are missing, for their owner alone. Raises StoreError."""
-    try:
-        for path in (os.path.dirname(state), state, f"{state}/containers"):
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            check_private(path)
-    except OSError as error:
-        raise StoreError(f"cannot create {state}: {error.strerror}", hint=hint_for(error)) from None
+def others(state: str, environ: Mapping[str, str]) -> list[str]:
+    """The directories of this kind that the caller has on this machine, but for STATE: perhaps of another path to the
+    same images."""
+    found = []
+    for _, directory in _places(environ):
+        with suppress(OSError):
+            if os.lstat(directory).st_uid == os.geteuid():
+                found += [f"{directory}/{name}" for name in sorted(os.listdir(directory))]
+    return [path for path in found if path != state]
 
 
 def _places(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

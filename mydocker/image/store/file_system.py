@@ -7,13 +7,11 @@ attributes (fs/overlayfs/super.c, ovl_make_workdir: "upper fs missing required f
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.image.store import LOCAL
-from mydocker.kernel.disk import rename_to_whiteout
+from mydocker.kernel.disk import lock_everywhere, rename_to_whiteout
 from mydocker.kernel.mountinfo import Mount, mounts
 from mydocker.record import Record
 
@@ -65,23 +63,27 @@ def inspect(path: str) -> FileSystem:
     mount = _mount_of(path)
     name = mount.fstype if mount else NETWORK.get(magic, f"{magic:#x}")
     is_network = magic in NETWORK
-    is_upper = magic in LOCAL or (not is_network and (is_read_only or can_be_upper(path)))
+    is_upper = magic in kernel.LOCAL_FILE_SYSTEMS or (not is_network and (is_read_only or can_be_upper(path)))
     is_shared = is_network or (magic == FUSE and not is_upper)
-    unseen = _why_unseen(NETWORK.get(magic, name), mount.options if mount else ()) if is_shared else ""
+    unseen = why_unseen(NETWORK.get(magic, name), mount.options if mount else ()) if is_shared else ""
+    unseen = unseen or (_why_none(path) if is_shared and not is_read_only else "")
     return FileSystem(type=name, is_read_only=is_read_only, is_upper=is_upper, unseen=unseen)
 
 
 def can_be_upper(directory: str) -> bool:
-    """Whether DIRECTORY has what overlayfs asks of an upper layer, tried on a file that is made for that; also if that
-    cannot be made."""
+    """Whether DIRECTORY has what overlayfs asks of an upper layer, tried on a file that is made for that; also if none
+    can be made."""
     place = f"{directory}/.{os.urandom(8).hex()}"
     space = "trusted" if os.geteuid() == 0 else "user"
     try:
         os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return True
+    try:
         os.setxattr(place, f"{space}.overlay.mydocker", b"y")
         rename_to_whiteout(place, f"{place}-")
-    except OSError as error:
-        return error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+    except OSError:
+        return False
     finally:
         for path in (place, f"{place}-"):
             with suppress(OSError):
@@ -96,7 +98,24 @@ def _mount_of(path: str) -> Mount | None:
     return max(reversed(above), key=lambda each: len(each.path), default=None)
 
 
-def _why_unseen(name: str, options: tuple[str, ...]) -> str:
+def _why_none(directory: str) -> str:
+    """Why DIRECTORY has no locks; empty if it has. Only a lock that is taken shows it."""
+    place = f"{directory}/.{os.urandom(8).hex()}"
+    try:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return ""
+    try:
+        lock_everywhere(descriptor, wait=False)
+    except OSError as error:
+        return f"it has no locks: {error.strerror}"
+    finally:
+        os.unlink(place)
+        os.close(descriptor)
+    return ""
+
+
+def why_unseen(name: str, options: tuple[str, ...]) -> str:
     """Why locks (fcntl(2)) on file system NAME, mounted with OPTIONS, stay with this kernel; empty if they do not."""
     match name:
         case "nfs":  # nfs(5), "local_lock"; flock alone may be local, which is not what mydocker uses here

@@ -3,7 +3,7 @@
 The file is removed by its last holder; a waiter that wakes up on a removed file starts again. No process id is
 written or trusted anywhere.
 
-A directory is locked as well, and a file beside it, <directory>.lock: where the directory is on a server, its own lock
+A directory is locked together with a file, <directory>.lock: where the directory is on a server, its own lock
 is seen on one machine only.
 """
 

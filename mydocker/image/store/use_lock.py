@@ -39,7 +39,7 @@ def hold(blob: str) -> int | None:
 def is_held(blob: str) -> bool:
     """Whether a container holds the lock of the image whose manifest is the file BLOB, as far as this can be seen."""
     try:
-        descriptor = os.open(blob, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = _opened(blob)
     except OSError:
         return False
     try:
@@ -53,7 +53,7 @@ def is_held(blob: str) -> bool:
 def remove_unless_held(blob: str) -> bool:
     """Remove BLOB, the manifest of an image, unless a container holds its lock; whether it is gone."""
     try:
-        descriptor = os.open(blob, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(blob, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:  # damage: no file is there
         remove_tree.remove(blob)
         return True
@@ -67,6 +67,16 @@ def remove_unless_held(blob: str) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _opened(blob: str) -> int:
+    """BLOB, open for writing if that may be: a client of NFS may keep its locks to itself until another one opens the
+    file for that, which takes its delegation away (RFC 8881, 10.4)."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(blob, os.O_RDWR | flags)
+    except OSError:
+        return os.open(blob, os.O_RDONLY | os.O_NONBLOCK | flags)
 
 
 def _is_removed(descriptor: int) -> bool:
