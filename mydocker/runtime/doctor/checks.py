@@ -92,6 +92,10 @@ def _store(store: Store) -> HostCheck:
         )
     if found.is_upper:
         return HostCheck(name="store", state=OK, detail=detail)
+    if store.ids and not store.ids.is_single and found.type.startswith("nfs"):
+        hint = "set MYDOCKER_ROOT to a directory of a local disk"
+        detail += ". Its server changes no owners for an ordinary user, so nothing can be pulled to it"
+        return HostCheck(name="store", state=WEAKER, detail=detail, hint=hint)
     detail += ", and other machines see that their images are in use"
     return HostCheck(name="store", state=OK, detail=detail)
 
