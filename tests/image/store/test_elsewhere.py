@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import within
 
 from mydocker.image.store import file_system
 
@@ -132,6 +133,18 @@ def test_a_store_of_which_others_cannot_be_known_is_not_cleared(
         assert list((fuse / "layers").iterdir()) == []
 
 
+@contextmanager
+def _running(command: Command, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A container that says up, and lives until it reads a line."""
+    running = command.start(*NONE, "-i", "alpine", "sh", "-c", f"echo up; read x; {' '.join(words)}")
+    try:
+        assert running.stdout and running.stdout.readline() == b"up\n"
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
 SEPARATE = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o mode=755 none /run && exec "$@"', "sh")
 
 
@@ -142,9 +155,7 @@ def test_what_runs_through_another_view_keeps_its_layers(
 ) -> None:
     """Its directory is in /run, where another machine would not see it."""
     owner, layers = _at(alpine, store, *prefix), store / "layers"
-    with _view(store, tmp_path / "view") as view:
-        running = _at(alpine, view).start(*NONE, "-i", "alpine", "sh", "-c", "echo up; read x; ls /bin | wc -l")
-        assert running.stdout and running.stdout.readline() == b"up\n"
+    with _view(store, tmp_path / "view") as view, _running(_at(alpine, view), "ls /bin | wc -l") as running:
         assert owner("rmi", "alpine").code == 0
         for words in (("prune", "--dry-run"), ("prune",), ("prune", "--force")):
             done = owner(*words)
@@ -165,12 +176,9 @@ def test_a_killed_run_keeps_its_layers_until_its_container_is_gone(
 ) -> None:
     """The cleanup process holds the lock, too."""
     owner = _at(alpine, store, *SEPARATE)
-    with _view(store, tmp_path / "view") as view:
-        running = _at(alpine, view).start(*NONE, "-i", "alpine", "sh", "-c", "echo up; read x")
-        assert running.stdout and running.stdout.readline() == b"up\n"
+    with _view(store, tmp_path / "view") as view, _running(_at(alpine, view), "true") as running:
         children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-        held = [pid for pid in [str(running.pid), *children] if _holds(pid, store / "blobs")]
-        assert len(held) == 2, (held, children)
+        assert within(20, lambda: sum(_holds(pid, store / "blobs") for pid in (str(running.pid), *children)) == 2)
         running.kill()
         running.communicate()
         assert _at(alpine, view)(*NONE, "alpine", "true").code == 0  # sweeps

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from lab import busybox, nfs, oci
+from lab import nfs, oci
 from lab.command import Command, Result
 
 from mydocker.image.store import file_system
@@ -32,10 +32,20 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes(alpine: Command) -> Iterator[Nodes]:
+def layout(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image in files, of which a layer hides a directory of the other one."""
+    path = tmp_path_factory.mktemp("opaque")
+    layers = [oci.layer({"d": oci.Dir(), "d/old": b"1"}), oci.layer({"d": oci.Dir(), "d/": oci.OPAQUE, "d/new": b"2"})]
+    oci.write_layout(path, oci.image(layers), tag="opaque")
+    return f"oci:{path}:opaque"
+
+
+@pytest.fixture(scope="module")
+def nodes(alpine: Command, layout: str) -> Iterator[Nodes]:
     export = pathlib.Path("/run/export")
     export.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "none", export], check=True)
+    assert alpine("pull", "-q", layout).code == 0
     subprocess.run(["cp", "-a", alpine.store, export / "store"], check=True)
     with nfs.exported(export), nfs.mounted(version="4.1") as first, nfs.mounted(version="4.2", options="ro") as second:
 
@@ -66,20 +76,16 @@ def test_nobody_takes_what_another_machine_uses(nodes: Nodes) -> None:
     assert nodes.writer("prune").code == 0
     server = replace(nodes.server, prefix=OTHER_MACHINE)
     assert server("prune").code == 0
-    printed, _ = running.communicate(b"\n")
-    assert int(printed) > 20 and running.returncode == 0
+    printed, complaint = running.communicate(b"\n")
+    assert (int(printed or 0) > 20, complaint, running.returncode) == (True, b"", 0)
     assert b"layer sha256-" in nodes.writer("prune").stdout
-    assert list((nodes.server.store / "layers").iterdir()) == []
+    assert len([*(nodes.server.store / "layers").iterdir()]) == 2  # those of the other image
 
 
-def test_opaque_directories_do_not_let_files_appear_again(nodes: Nodes, tmp_path: pathlib.Path) -> None:
+def test_opaque_directories_do_not_let_files_appear_again(nodes: Nodes, layout: str) -> None:
     """NFS has no attribute trusted.overlay.opaque."""
-    layers = [oci.layer({"d": oci.Dir(), "d/old": b"1"}), oci.layer({"d": oci.Dir(), "d/": oci.OPAQUE, "d/new": b"2"})]
-    oci.write_layout(tmp_path / "layout", busybox.alpine(*layers), tag="opaque")
-    image = f"oci:{tmp_path}/layout:opaque"
-    done = nodes.writer("pull", "-q", image)
+    done = nodes.writer("pull", "-q", layout, env={"MYDOCKER_ROOT": f"{nodes.writer.store}-new"})
     assert done.code == 125 and b"Operation not supported" in done.stderr, done
-    assert nodes.server(*NONE, image, "ls", "/d") == Result(b"new\n", b"", 0)
     [found] = nodes.server("images", "-q").stdout.decode().split()
-    done = nodes.reader(*NONE, found.removeprefix("sha256:")[:12], "ls", "/d")
+    done = nodes.reader(*NONE, "--pull", "never", found.removeprefix("sha256:")[:12], "true")
     assert done.code == 125 and b"hides directories of lower layers" in done.stderr, done
