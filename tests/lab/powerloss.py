@@ -114,7 +114,7 @@ class Disk:
         return (
             (self.contents.keys() | self.names.keys())
             - self._below(f"{self.root}/incoming")
-            - {f"{self.root}/containers"}
+            - {f"{self.root}/containers", f"{self.root}/layers.lock"}
         )
 
     def _below(self, *tops: str) -> set[str]:

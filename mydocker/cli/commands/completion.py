@@ -72,7 +72,7 @@ def _stored_names(kind: str) -> list[str]:
     if kind == "network":
         from mydocker.runtime.network import networks
 
-        return networks.names(f"{store.root}/networks")
+        return networks.names(store.networks)
     if kind == "container":
         from mydocker.runtime.inspect import kept_container
         from mydocker.services.containers import directory

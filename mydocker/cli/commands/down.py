@@ -96,7 +96,7 @@ def _remove_networks(store: Store, specs: Iterable[ContainerSpec], *, is_part: b
     for name in sorted(own):
         if os.path.isdir(f"{store.root}/networks/{name}"):
             try:
-                lifecycle.remove(f"{store.root}/networks", name, down=take_down_if_up)
+                lifecycle.remove(store.networks, name, down=take_down_if_up)
             except NetworkError as error:
                 if not is_part:
                     say(f"warning: {error.message}")

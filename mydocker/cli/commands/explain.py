@@ -6,7 +6,7 @@ import os
 
 from mydocker.cli.commands.run import progress, working_directory
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.project.options import add_project, load_cases
+from mydocker.cli.project.options import add_project, load_cases, refuse_no_container
 from mydocker.errors import UsageError
 from mydocker.specs.argv import parse_run
 from mydocker.specs.model.case import CaseSpec
@@ -27,6 +27,7 @@ def explain_command(argv: list[str]) -> int:
         options = parser().parse_args(argv)
         shell = options.shell
         loaded = load_cases(options, options.files)
+        refuse_no_container(loaded)
         cases = [case for case in loaded.cases if not loaded.names or case.name in loaded.names]
     if shell:
         _print_script(cases, lend_program=by_line)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, printable
-from mydocker.image.maintain import fsck, repair
+from mydocker.image.maintain import fsck, in_use, repair
 from mydocker.image.maintain.fsck import Damage
 from mydocker.image.store import Store, flock
 
@@ -22,6 +22,8 @@ def fsck_command(argv: list[str]) -> int:
         return 0
     if not options.repair:
         return _report(fsck.check(store), fate=lambda damage: "")
+    if not options.force:
+        in_use.check_known(store)
     before = repair.names(store)
     with flock.exclusive(store.layers) as free:
         if not free:
@@ -43,6 +45,9 @@ def parser() -> Parser:
         examples=(("mydocker fsck --repair", "remove what is damaged, and pull it again"),),
     )
     parser.add_argument("--repair", action="store_true", help="remove what is damaged, and fetch it again")
+    parser.add_argument(
+        "--force", action="store_true", help="repair also where it is not known what containers on other machines use"
+    )
     return parser
 
 

@@ -49,7 +49,7 @@ def network_command(argv: list[str]) -> int:
     """0; 1 if a network does not exist, exists already, or is to be removed and in use. Others are removed anyway."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
-    options.store, options.networks = store, f"{store.root}/networks"
+    options.store, options.networks = store, store.networks
     if options.action is _create:
         store.prepare()
     status: int = options.action(options)

@@ -6,6 +6,7 @@ import os
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
+from mydocker.image.maintain import in_use
 from mydocker.image.maintain.prune import Busy, prune
 from mydocker.image.model.progress import megabytes
 from mydocker.image.store import Store
@@ -18,9 +19,11 @@ def prune_command(argv: list[str]) -> int:
     """Remove layers and blobs of no image, what killed runs and pulls left, and what tests have kept. Print it; 0."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
+    if not (options.dry_run or options.force):
+        in_use.check_known(store)
     if not options.dry_run and os.path.isdir(store.containers):
         run_directory.sweep(store.containers)
-    _prune_strays(f"{store.root}/networks", dry_run=options.dry_run)
+    _prune_strays(store.networks, dry_run=options.dry_run)
     freed = 0
     for path in kept_container.all_paths(store.root):
         size = kept_container.size_of(path)
@@ -58,6 +61,11 @@ def parser() -> Parser:
             "--filter": "'mydocker rmi IMAGE' removes single images",
         },
     )
-    parser.add_argument("-f", "--force", action="store_true", help="accepted for compatibility: there is no prompt")
+    parser.add_argument(
+        "-f",
+        "--force",
+        action="store_true",
+        help="also where it is not known what containers on other machines use; there is no prompt",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     return parser

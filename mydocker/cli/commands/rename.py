@@ -31,7 +31,7 @@ def rename_command(argv: list[str]) -> int:
             raise StoreError(f"cannot rename {config.title}: {error.strerror}", hint=hint_for(error)) from None
         directory.drop_name(store, config.name, config.id)
         aliases = {each.name: each.aliases for each in config.attachments}
-        rename_running(f"{store.root}/networks", f"{store.containers}/{config.short_id}", new, aliases)
+        rename_running(store.networks, f"{store.containers}/{config.short_id}", new, aliases)
     return 0
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.project.options import add_project, is_file, load_cases, project_options
+from mydocker.cli.project.options import add_project, is_file, load_cases, project_options, refuse_no_container
+from mydocker.cli.project.units import environment, lasting, of_tests, program, pulls, unit_name, wanted_by
 from mydocker.errors import HostError, UsageError
 from mydocker.image.store import Store
 from mydocker.paths import absolute, xdg_or_home
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers.find import find_kept
 from mydocker.services.project.plan import chosen, is_project, project_of, service_of
+from mydocker.specs.load.profiles import select, why_none
+from mydocker.specs.load.project_files import ENV_FILES
 from mydocker.specs.model.parts import COMPLETED
 from mydocker.specs.render.systemd_unit import HEAD, ServiceUnit, service_text, target_text
+from mydocker.specs.values.project import VARIABLE as PROJECT_NAME
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from mydocker.cli.project.options import LoadedCases
     from mydocker.specs.load.project_files import ProjectOptions
-    from mydocker.specs.model.case import CaseSpec
 
     Units = dict[str, str]  # by the names of their files
 
@@ -35,7 +36,9 @@ _FLAGS = ("--no-deps", "--no-log-prefix", "--no-restart")  # of a service by its
 def unit_command(argv: list[str]) -> int:
     """Print the units for what ARGV names, or with --install write them; 0."""
     options = parser().parse_args(argv)
-    units = _units(options)
+    if options.timer and not options.test:
+        raise UsageError("--timer is for --test", hint="mydocker unit --test --timer daily PATH")
+    units = of_tests(options) if options.test else _units(options)
     if options.install or options.directory:
         _install(units, options)
         return 0
@@ -49,15 +52,30 @@ def parser() -> Parser:
     parser = Parser(
         "unit",
         text="The services of a Compose file become a service each, and a target for all; other files become one "
-        "service, and so does a container in the background. A service is ready when its container is healthy.",
+        "service, and so does a container in the background. A service is ready when its container is healthy. With "
+        "--test, a service runs 'mydocker test', and a timer starts it.",
         exits=(("0", "done"), ("125", "a unit cannot be written"), ("2", "wrong usage")),
         examples=(
             ("mydocker unit compose.yaml", "print a target and a service for each service"),
             ("mydocker unit --install web.container", "write a service that runs a Quadlet"),
+            ("mydocker unit --test --timer daily tests", "print a service that runs tests, and a timer for it"),
             ("mydocker unit --user --install web", "write one that starts the container 'web', for your own systemd"),
         ),
     )
-    parser.add_argument("words", nargs="*", metavar="FILE|NAME", help="files, or a container in the background")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FILE|NAME",
+        help="files, or a container in the background; with --test, paths of tests",
+    )
+    parser.add_argument("--test", action="store_true", help="a service that runs 'mydocker test' with these paths")
+    parser.add_argument(
+        "--timer",
+        action="append",
+        default=[],
+        metavar="CALENDAR",
+        help="with --test: when it runs, such as daily or 'Mon..Fri 03:00', see systemd.time(7)",
+    )
     add_project(parser)
     parser.add_argument("--user", action="store_true", help="for the systemd of a user, not that of the machine")
     parser.add_argument("--install", action="store_true", help="write the units, and say what to do next")
@@ -84,15 +102,21 @@ def _is_compose(words: Sequence[str]) -> bool:
 def _of_container(name: str, options: argparse.Namespace) -> Units:
     """The service of a container that is there. It has its restart policy, so systemd has none."""
     config = find_kept(Store.open(os.environ), name).config
+    if config.auto_remove:
+        raise UsageError(
+            f"container {config.title} is removed when it ends (--rm), so a unit could not start it again",
+            hint="create it without --rm, or describe it in a file: mydocker unit web.container",
+        )
     notes = ("the container restarts by its own policy",) if config.spec.restart else ()
     unit = ServiceUnit(
         name=f"{config.title}.service",
         description=f"Container {config.title}",
-        command=(_program(), "start", "--attach", config.title),
-        stop=(_program(), "stop", config.title),
+        command=(program(), "start", "--attach", config.title),
+        stop=(program(), "stop", config.title),
         notifies=False,
         grace=config.spec.stop_grace_period,
-        wanted_by=_wanted_by(options),
+        wanted_by=wanted_by(options),
+        environment=environment(),
         notes=notes,
     )
     return {unit.name: service_text(unit, is_users=options.user)}
@@ -100,24 +124,29 @@ def _of_container(name: str, options: argparse.Namespace) -> Units:
 
 def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     """One service that runs the files as `up` does."""
-    words = _lasting(options.words)
-    name = _unit_name(os.path.splitext(os.path.basename(words[0]))[0])
+    refuse_no_container(loaded)
+    if not select(loaded.cases, loaded.active):
+        raise UsageError(f"{loaded.shown}: {why_none(loaded.cases, loaded.active)}")
+    words = lasting(options.words)
+    name = unit_name(os.path.splitext(os.path.basename(words[0]))[0])
     together = is_project(loaded.cases)
     # of several containers, systemd would restart all
     alone = [case for case in loaded.cases if not (case.service and case.service.is_pod)] if together else []
     one = alone[0] if len(alone) == 1 else None
     given = project_options(options)
-    flags = [*(["-p", given.name] if given.name else []), *_choices(given)]
+    project = given.name or os.environ.get(PROJECT_NAME, "")
+    flags = [*(["-p", project] if project else []), *_choices(given, loaded)]
     flags += ["--no-restart", "--exit-code-from", service_of(one).name] if one else []
     unit = ServiceUnit(
         name=f"{name}.service",
         description=f"Containers of {', '.join(os.path.basename(word) for word in words)}",
-        command=(_program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
-        before=tuple(_pulls(loaded.cases)),
+        command=(program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
+        before=tuple(pulls(loaded.cases)),
+        environment=environment(),
         notifies=together,
         grace=max((case.container.stop_grace_period for case in loaded.cases), default=10.0),
         restart=one.container.restart if one else None,
-        wanted_by=_wanted_by(options),
+        wanted_by=wanted_by(options),
     )
     return {unit.name: service_text(unit, is_users=options.user)}
 
@@ -126,13 +155,13 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     """A service for each service of the project, and the target that starts them."""
     project = project_of(loaded.cases, active=loaded.active)
     cases = chosen(project, loaded.names)
-    target = f"{_unit_name(project.name)}.target"
-    names = {service_of(case).name: _unit_name(f"{project.name}-{service_of(case).name}") for case in cases}
+    target = f"{unit_name(project.name)}.target"
+    names = {service_of(case).name: unit_name(f"{project.name}-{service_of(case).name}") for case in cases}
     jobs = {each.name for case in cases for each in case.depends_on if each.condition == COMPLETED}
-    before = _before_service(options, project.name)
+    before = _before_service(options, loaded, project.name)
     found: Units = {
         target: target_text(
-            f"Services of {project.name}", [f"{name}.service" for name in names.values()], wanted_by=_wanted_by(options)
+            f"Services of {project.name}", [f"{name}.service" for name in names.values()], wanted_by=wanted_by(options)
         )
     }
     for case in cases:
@@ -141,8 +170,9 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
         unit = ServiceUnit(
             name=f"{names[service.name]}.service",
             description=f"Service {service.name} of {project.name}",
-            command=(_program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
-            before=tuple(_pulls([case])),
+            command=(program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
+            before=tuple(pulls([case])),
+            environment=environment(),
             is_job=service.name in jobs,
             notifies=service.name not in jobs,
             needs=tuple(name for is_required, name in needs if is_required),
@@ -155,7 +185,7 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     return found
 
 
-def _before_service(options: argparse.Namespace, project: str) -> list[str]:
+def _before_service(options: argparse.Namespace, loaded: LoadedCases, project: str) -> list[str]:
     """The options that say which project it is, with absolute paths. Raises UsageError without a file."""
     given = project_options(options)
     files = given.files or tuple(word for word in options.words if is_file(word))
@@ -165,56 +195,26 @@ def _before_service(options: argparse.Namespace, project: str) -> list[str]:
         found = find_project(given, os.environ)
         files = found.paths if found else ()
     words = ["-p", project]
-    for file in _lasting(files):
+    for file in lasting(files):
         words += ["-f", file]
     words += ["--project-directory", absolute(given.directory)] if given.directory else []
-    for name in given.env_files:
+    for name in given.env_files or filter(None, os.environ.get(ENV_FILES, "").split(",")):
         words += ["--env-file", absolute(name)]
-    return [*words, *_choices(given)]
+    return [*words, *_choices(given, loaded)]
 
 
-def _lasting(files: Sequence[str]) -> list[str]:
-    """The absolute paths of FILES. Raises UsageError if one is standard input."""
-    if "-" in files:
-        raise UsageError("a unit needs a file that stays: expected the name of a file, not -")
-    return [absolute(file) for file in files]
-
-
-def _choices(given: ProjectOptions) -> list[str]:
-    """The options that say which parts of the files count."""
-    profiles = [word for profile in given.profiles for word in ("--profile", profile)]
+def _choices(given: ProjectOptions, loaded: LoadedCases) -> list[str]:
+    """The options that say which parts of the files count: also by the profiles of $COMPOSE_PROFILES and of .env."""
+    profiles = [word for profile in sorted(loaded.active) for word in ("--profile", profile)]
     return [*profiles, "--ignore", ",".join(given.ignored)] if given.ignored else profiles
 
 
-def _pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
-    """The command that pulls the images before the start, which has a time limit of its own."""
-    found: dict[tuple[str, ...], None] = {}
-    for case in cases:
-        spec = case.container
-        if spec.image and spec.pull_policy != "never" and spec.image.location is None:
-            platform = ("--platform", str(spec.platform)) if spec.platform else ()
-            found[(_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
-    return [*found]
-
-
-def _program() -> str:
-    """The absolute path of the command that runs now."""
-    path = sys.argv[0]
-    return absolute(path) if os.path.isfile(path) and os.access(path, os.X_OK) else shutil.which("mydocker") or path
-
-
-def _unit_name(text: str) -> str:
-    """TEXT with what the name of a unit may not have replaced (systemd.unit(5))."""
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in ":-_.@") else "-" for letter in text)
-
-
-def _wanted_by(options: argparse.Namespace) -> str:
-    return "default.target" if options.user else "multi-user.target"
-
-
 def _install(units: Units, options: argparse.Namespace) -> None:
-    """Write UNITS. Raises HostError if a file is there that 'mydocker unit' has not written."""
+    """Write UNITS. Raises HostError if a file is there that 'mydocker unit' has not written, or --directory is in none
+    that is there."""
     directory = absolute(options.directory) if options.directory else _directory(options)
+    if options.directory and not os.path.isdir(os.path.dirname(directory)):
+        raise HostError(f"cannot write {directory}: no directory {os.path.dirname(directory)} is there")
     paths = {os.path.join(directory, name): text for name, text in units.items()}
     for path in paths:
         if os.path.lexists(path) and not _is_own(path):
@@ -232,7 +232,8 @@ def _install(units: Units, options: argparse.Namespace) -> None:
     for path in paths:
         print(path)
     manager = "systemctl --user" if options.user else "systemctl"
-    say(f"now: {manager} daemon-reload && {manager} enable --now {next(iter(units))}")
+    action = "start" if options.test and not options.timer else "enable --now"
+    say(f"now: {manager} daemon-reload && {manager} {action} {next(iter(units))}")
     if options.user:
         say("for units that run while you are not logged in: loginctl enable-linger")
 

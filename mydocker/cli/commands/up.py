@@ -11,7 +11,7 @@ from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.result_file import ResultFile
 from mydocker.cli.project.build import add_build, with_images, with_policy
-from mydocker.cli.project.options import add_project, load_cases
+from mydocker.cli.project.options import add_project, load_cases, refuse_no_container
 from mydocker.cli.project.run import planned, run_project
 from mydocker.errors import MydockerError, Origin, Problem, SpecError, UsageError
 from mydocker.record import TYPE_CHECKING
@@ -122,6 +122,7 @@ def _add_services(parser: Parser) -> None:
 
 def _load(options: argparse.Namespace) -> LoadedCases:
     loaded = load_cases(options, options.files, image=options.image)
+    refuse_no_container(loaded)
     cases = supplied_cases(loaded.cases, frozen=options.frozen, offline=options.offline, lock_file=options.lock_file)
     return loaded.replace(cases=with_policy(cases, options.pull))
 

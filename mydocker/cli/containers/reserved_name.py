@@ -14,12 +14,11 @@ from mydocker.services.containers import directory
 @contextmanager
 def reserved(name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID. Raises UsageError if another one has
-    it. In a store that is read-only, names are as they are."""
+    it."""
     store = Store.open(os.environ)
     with ExitStack() as reservation:
         try:
             reservation.enter_context(directory.reserving(store, name, container_id))
         except OSError as error:
-            if os.access(store.root, os.W_OK):
-                raise StoreError(f"cannot reserve the name {name!r}: {error.strerror}", hint=hint_for(error)) from None
+            raise StoreError(f"cannot reserve the name {name!r}: {error.strerror}", hint=hint_for(error)) from None
         yield

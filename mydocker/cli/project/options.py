@@ -10,7 +10,7 @@ from mydocker.nearest import did_you_mean
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.fields import FIELDS
-from mydocker.specs.formats.quadlet.unit_files import KINDS
+from mydocker.specs.formats.quadlet.unit_files import BUILD, IMAGE, KINDS, NETWORK, VOLUME, kind_of
 from mydocker.specs.load.load import load_files, load_project
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
 from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from mydocker.cli.common.parser import Parser
     from mydocker.specs.model.case import CaseSpec
 
+_MADE = {
+    NETWORK: "describes a network",
+    VOLUME: "describes a volume",
+    IMAGE: "names an image to pull",
+    BUILD: "says how to build an image",
+}
 _SUFFIXES = (".yaml", ".yml", ".json", *KINDS)
 
 
@@ -108,6 +114,17 @@ def load_cases(
         )
     cases = load_project(project, image=image, warn=say, alone=alone)
     return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
+
+
+def refuse_no_container(loaded: LoadedCases) -> None:
+    """Raise UsageError if the files of LOADED start no container, whatever the profiles: of Quadlet's, only some do."""
+    if not loaded.cases:
+        kinds = sorted({kind for path in loaded.shown.split(", ") if (kind := kind_of(path))})
+        what = " and ".join(f"a {kind} file {_MADE[kind]}" for kind in kinds if kind in _MADE)
+        raise UsageError(
+            f"{loaded.shown}: there is no container here{f': {what}' if what else ''}",
+            hint="a .container file starts one; name that, and it finds the others next to it",
+        )
 
 
 def is_file(word: str) -> bool:

@@ -49,7 +49,7 @@ def _blobs(store: Store) -> Iterator[Damage]:
 
 def _layers(store: Store, running: frozenset[Digest]) -> Iterator[Damage]:
     for name in _listed(store.layers):
-        digest = prune.digest_of(name)
+        digest = in_use.digest_of(name)
         if digest is None:
             yield Damage(what=f"layers/{name}", why="is not a layer", remove=_removing(store, name))
         elif store.layer_path(digest) == f"{store.layers}/{name}" and (found := list(_compared(store, digest))):

@@ -6,14 +6,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from mydocker.errors import UsageError
 from mydocker.image.maintain import in_use
-from mydocker.image.maintain.in_use import Usage
-from mydocker.image.store import Store, catalog, flock, remove_tree, staging
+from mydocker.image.maintain.in_use import Usage, digest_of
+from mydocker.image.store import Store, catalog, flock, remove_tree, staging, use_lock
 from mydocker.image.store.catalog import ImageName
 from mydocker.image.tar import tarsplit
 from mydocker.record import Record
-from mydocker.reference import Digest, Reference
+from mydocker.reference import Reference
 
 
 class Removal(Record):
@@ -74,6 +73,21 @@ def _needed(store: Store, gone: list[ImageName]) -> Usage:
 
 
 def _unused(store: Store, needed: Usage, *, dry_run: bool) -> Iterator[Removal]:
+    """Remove what is not NEEDED: manifests first, unless a container has begun to use one meanwhile (use_lock.py)."""
+    for name in sorted(os.listdir(store.blobs)):
+        digest, path = digest_of(name), f"{store.blobs}/{name}"
+        if digest and digest not in needed.blobs and in_use.config_of(store, digest):
+            removal = Removal(what=f"blob {name}", size=os.stat(path).st_size)
+            more = in_use.of_manifests(store, [digest])
+            if dry_run or use_lock.remove_unless_held(path):
+                yield removal
+            else:
+                needed = in_use.both(needed, more)
+    yield from _unused_files(store, needed, dry_run=dry_run)
+
+
+def _unused_files(store: Store, needed: Usage, *, dry_run: bool) -> Iterator[Removal]:
+    """The same of layers, skeletons and blobs that are not manifests."""
     for name in sorted(os.listdir(store.layers)):
         if digest_of(name) not in needed.layers:
             size = tarsplit.unpacked_size(f"{store.skeletons}/{name}")
@@ -82,8 +96,10 @@ def _unused(store: Store, needed: Usage, *, dry_run: bool) -> Iterator[Removal]:
             yield Removal(what=f"layer {name}", size=size)
     for directory, kept in ((store.skeletons, needed.layers), (store.blobs, needed.blobs)):
         for name in sorted(os.listdir(directory)):
-            path = f"{directory}/{name}"
-            if digest_of(name) not in kept:
+            path, digest = f"{directory}/{name}", digest_of(name)
+            if directory == store.blobs and digest and in_use.config_of(store, digest):
+                continue
+            if digest not in kept:
                 size = os.stat(path, follow_symlinks=False).st_size
                 if not dry_run:
                     remove_tree.remove(path)
@@ -105,11 +121,3 @@ def remove_layer(store: Store, name: str) -> None:
         remove_tree.remove(place)
     finally:
         flock.release(held, f"{place}.lock")
-
-
-def digest_of(name: str) -> Digest | None:
-    """The digest in the name of a file or directory of the store; None for what does not belong there."""
-    try:
-        return Digest(hex=Digest.parse(f"sha256:{name.removeprefix('sha256-').partition('-')[0]}").hex)
-    except UsageError:
-        return None

@@ -8,11 +8,13 @@
       refs/<registry>/<repository>/:<tag>/<platform>
       refs/@sha256/<hex>/<platform>   which manifest a name, or the digest of an index or manifest, means (see `Ref`)
       incoming/                       what is being written, see staging.py
+      kept/<id>/                      what a failed test has left, the runtime's
+      seccomp/<key>                   compiled system call filters, the runtime's
+      layers.lock                     locked by those who add to layers/, and by those who clear it, see flock.py
+    <state>/                          <root>, or where containers cannot be there a local directory, see elsewhere.py
       containers/<id>/                one running container each, the runtime's
       background/<id>/                one container each that stays until it is removed, see services/containers
-      kept/<id>/                      what a failed test has left, the runtime's
       networks/<name>/                a network, and who has addresses in it, the runtime's
-      seccomp/<key>                   compiled system call filters, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
 published by rename(2) and never changed afterwards: readers take no lock. All of it is closed to others (mode 0700):
@@ -25,7 +27,7 @@ import os
 import stat
 
 from mydocker import kernel
-from mydocker.errors import ImageError, StoreError, UsageError
+from mydocker.errors import ImageError, StoreError, UsageError, hint_for
 from mydocker.image.model import ImageConfig, StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.json_input import LIMIT
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from mydocker.idmap import IdMap
 
+_ENOTSUP = 95  # errno.h
 _DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
 _DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
@@ -65,12 +68,13 @@ class Store:
     others, so when a user's ranges change its layers are fetched again.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, environ: Mapping[str, str] = {}) -> None:
+        """ENVIRON says where containers may be if they cannot be below ROOT."""
         self.root = root
+        self.environ = environ
+        self._state = ""
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
-        self.containers = f"{root}/containers"
-        self.background = f"{root}/background"
         self.incoming = f"{root}/incoming"
         self.layers = f"{root}/layers"
         self.blobs = f"{root}/blobs/sha256"
@@ -89,9 +93,43 @@ class Store:
             from mydocker import paths
 
             root = paths.absolute(root)
-        store = cls(os.path.normpath(root))
+        store = cls(os.path.normpath(root), environ)
         store.check()
         return store
+
+    @property
+    def state(self) -> str:
+        """The directory of what belongs to containers: the root, if they can be there. Raises StoreError."""
+        if not self._state:
+            try:
+                magic, is_read_only = kernel.file_system(f"{self.root}/containers")
+                fits = magic in kernel.LOCAL_FILE_SYSTEMS and not is_read_only
+            except OSError:
+                fits = False
+            self._state = self.root if fits else self._state_elsewhere()
+        return self._state
+
+    def _state_elsewhere(self) -> str:
+        from mydocker.image.store.elsewhere import place_for
+
+        base, directory = place_for(self.root, self.environ)
+        if directory == self.root:
+            return self.root
+        check_private(base, is_above=True)
+        check_private(directory)
+        return f"{directory}/{checksum(os.fsencode(os.path.realpath(self.root)))}"
+
+    @property
+    def containers(self) -> str:
+        return f"{self.state}/containers"
+
+    @property
+    def background(self) -> str:
+        return f"{self.state}/background"
+
+    @property
+    def networks(self) -> str:
+        return f"{self.state}/networks"
 
     def check(self) -> None:
         """Raise StoreError if another user could have filled the store, or can: its layers would run as the caller,
@@ -194,6 +232,19 @@ class Store:
                 f"cannot create the store {self.root}: {error.strerror}",
                 hint="MYDOCKER_ROOT names a directory to use instead",
             ) from None
+
+    def prepare_containers(self) -> None:
+        """Create the directories that running containers need, if they are missing. Raises StoreError."""
+        if os.path.isdir(self.containers):
+            return
+        if self.state == self.root:
+            return self.prepare()
+        try:
+            for path in (os.path.dirname(self.state), self.state, self.containers):
+                os.makedirs(path, mode=0o700, exist_ok=True)
+                check_private(path)
+        except OSError as error:
+            raise StoreError(f"cannot create {self.state}: {error.strerror}", hint=hint_for(error)) from None
 
     def put_blob(self, digest: Digest, data: bytes) -> None:
         """Keep DATA, whose digest has been verified."""
@@ -373,12 +424,16 @@ def read_ref(path: str) -> Ref:
 
 
 def _is_opaque(path: str) -> bool:
-    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there."""
+    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there.
+    Raises StoreError if it has opaque directories, and the file system does not show which."""
     for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
         try:
             return os.getxattr(path, name) == b"y"
         except FileNotFoundError:
             raise
-        except OSError:  # ENODATA; ENOTSUP where the file system has none
-            continue
+        except OSError as error:
+            if error.errno == _ENOTSUP:
+                from mydocker.image.store.marks import check_marks
+
+                check_marks(path)
     return False

@@ -2,15 +2,20 @@
 
 The file is removed by its last holder; a waiter that wakes up on a removed file starts again. No process id is
 written or trusted anywhere.
+
+A directory is locked together with a file, <directory>.lock: where the directory is on a server, its own lock
+is seen on one machine only.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from mydocker import kernel
+from mydocker.kernel.disk import lock_everywhere
 
 
 def acquire(path: str, *, wait: bool = True) -> int | None:
@@ -51,12 +56,36 @@ def exclusive(directory: str) -> Iterator[bool]:
 
 @contextmanager
 def _held(directory: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        kernel.lock(descriptor, shared=shared, wait=wait)
+    with ExitStack() as stack:
+        for path in (directory, f"{directory}.lock"):
+            descriptor = _opened(path)
+            if descriptor is None:
+                continue
+            stack.callback(os.close, descriptor)
+            if path == directory:
+                kernel.lock(descriptor, shared=shared, wait=wait)
+            else:
+                _lock_everywhere(descriptor, shared=shared, wait=wait)
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _opened(path: str) -> int | None:
+    """PATH, a directory or a lock file, open for what can be; None if it is not there, and cannot be."""
+    if os.path.isdir(path):
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for mode in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        with suppress(OSError):
+            return os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    return None
+
+
+def _lock_everywhere(descriptor: int, *, shared: bool, wait: bool) -> None:
+    """As far as the file system has such locks. Raises BlockingIOError."""
+    try:
+        lock_everywhere(descriptor, shared=shared, wait=wait)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # fcntl(2) may say either
+            raise BlockingIOError(*error.args) from None
 
 
 def release(descriptor: int, path: str) -> None:

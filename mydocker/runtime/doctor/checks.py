@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mydocker import idmap, kernel
 from mydocker.errors import HostError, MydockerError
-from mydocker.image.store import Store
+from mydocker.image.store import Store, file_system
 from mydocker.record import Record
 from mydocker.reference import Platform
 from mydocker.runtime.cgroup.cgroup import Cgroups
@@ -51,7 +51,8 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
     """Try everything that a container may need, using a temporary run directory of STORE."""
     findings = [_kernel(), _privileges()]
     try:
-        store.prepare()
+        store.prepare_containers()
+        findings.append(_store(store))
         host = inspect_host(store.containers, ids=store.ids)
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
@@ -72,6 +73,31 @@ def _kernel() -> HostCheck:
     numbers = tuple(int(number) for number in release.split("-")[0].split(".")[:2] if number.isdigit())
     state = OK if numbers >= OLDEST else MISSING
     return HostCheck(name="kernel", state=state, detail=f"Linux {release}; 5.12 or later is needed", essential=True)
+
+
+def _store(store: Store) -> HostCheck:
+    """Of which kind the file system of the store is, and what follows from that."""
+    try:
+        found = file_system.inspect(store.root)
+    except OSError as error:
+        return HostCheck(name="store", state=MISSING, detail=f"{store.root}: {error.strerror}", essential=True)
+    kind = f"{store.root} is {'read-only, ' if found.is_read_only else ''}on {found.type}"
+    if store.state == store.root:
+        return HostCheck(name="store", state=OK, detail=f"{kind}; its containers are there as well")
+    detail = f"{kind}; its containers are in {store.state}"
+    if found.unseen:
+        hint = "run 'mydocker prune' and 'fsck --repair' only while no other machine has containers of it"
+        return HostCheck(
+            name="store", state=WEAKER, detail=f"{detail}. Others do not see them: {found.unseen}", hint=hint
+        )
+    if found.is_upper:
+        return HostCheck(name="store", state=OK, detail=detail)
+    if store.ids and not store.ids.is_single and found.type.startswith("nfs"):
+        hint = "set MYDOCKER_ROOT to a directory of a local disk"
+        detail += ". Its server changes no owners for an ordinary user, so nothing can be pulled to it"
+        return HostCheck(name="store", state=WEAKER, detail=detail, hint=hint)
+    detail += ", and other machines see that their images are in use"
+    return HostCheck(name="store", state=OK, detail=detail)
 
 
 def _privileges() -> HostCheck:
@@ -149,7 +175,7 @@ def _overlay(host: Host, run_dir: str) -> HostCheck:
         return attempt(lambda: probes.overlay(run_dir, in_memory=in_memory, user_xattrs=host.rootless), ids=host.ids)
 
     if not host.store_on_overlay and not (why := step(False)):
-        return HostCheck(name="overlay", state=OK, detail="what containers write is kept in the store", essential=True)
+        return HostCheck(name="overlay", state=OK, detail="each container has a writable layer", essential=True)
     if why := step(True):
         hint = "load the kernel module overlay; an ordinary user's store needs a file system that has user.* attributes"
         return HostCheck(name="overlay", state=MISSING, detail=why, hint=hint, essential=True)
@@ -211,13 +237,13 @@ def _seccomp() -> HostCheck:
 def _network(host: Host, store: Store, run_dir: str) -> Iterator[HostCheck]:
     is_private, detail, hint = network.default_network(host, run_dir)
     yield HostCheck(name="network", state=OK if is_private else WEAKER, detail=detail, hint=hint)
-    if is_private and not host.rootless and (found := network.obstacle(f"{store.root}/networks")):
+    if is_private and not host.rootless and (found := network.obstacle(store.networks)):
         yield HostCheck(name="forwarding", state=WEAKER, detail=found[0], hint=found[1])
 
 
 def _strays(store: Store) -> HostCheck:
     try:
-        found = strays.find(f"{store.root}/networks")
+        found = strays.find(store.networks)
     except MydockerError as error:
         return HostCheck(name="strays", state=WEAKER, detail=error.message, hint=error.hint)
     if not found:

@@ -98,7 +98,7 @@ def _head(plan: LaunchPlan) -> Iterator[str]:
     yield "umask 0022"
     yield ""
     yield "# The directory of this run, removed at the end"
-    parent = plan.store if plan.containers.startswith(f"{plan.store}/") else "/run"  # if the store is read-only
+    parent = plan.store if plan.containers.startswith(f"{plan.store}/") else "/run"  # if they cannot be in the store
     yield f'run=$(realpath "$(mktemp -d -p {shlex.quote(parent)} by-hand.XXXXXX)")'
     if plan.networks:
         yield from networks.take_down(plan)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError, StoreError
+from mydocker.errors import HostError
 from mydocker.image.resolve import resolve
-from mydocker.image.store import Store, check_private
+from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
 from mydocker.runtime.launch.parent import launch
@@ -49,8 +49,7 @@ def prepare(
 def open_store(environ: Mapping[str, str]) -> Store:
     """The store that ENVIRON names, with the directories that a run needs."""
     store = Store.open(environ)
-    if not os.path.isdir(store.containers):
-        store.prepare()
+    store.prepare_containers()
     return store
 
 
@@ -111,9 +110,6 @@ def plan_launch(
         spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
     host = inspect_host(containers, ids=store.ids)
-    if host.store_read_only:
-        containers = _elsewhere(store, environ)
-        host = inspect_host(containers, ids=store.ids)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
     spec, hooks = _with_devices(spec, image)
@@ -183,23 +179,6 @@ def _join(spec: ContainerSpec, containers: str, *, rootless: bool, network: str)
     from mydocker.runtime.join.namespaces import find_joined
 
     return spec.replace(joined_namespaces=find_joined(spec, containers, rootless=rootless, network=network))
-
-
-def _elsewhere(store: Store, environ: Mapping[str, str]) -> str:
-    """Where containers of a STORE that is read-only live: in memory, where the user has a private directory."""
-    base = "/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "")
-    if not base.startswith("/"):
-        raise StoreError(
-            f"the store {store.root} is read-only", hint="set XDG_RUNTIME_DIR to a directory for containers"
-        )
-    path = f"{base}/mydocker"
-    for directory in (base, path):
-        check_private(directory, is_above=directory == base)
-    try:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the store {store.root} is read-only, and {path}: {error.strerror}") from None
-    return path
 
 
 def _cgroups(spec: ContainerSpec, host: Host, container_id: str) -> tuple[Cgroup, ...]:

@@ -6,10 +6,11 @@ A parent-death signal alone is not enough: the kernel clears it when a container
 PR_SET_PDEATHSIG).
 
 A caller that runs one container after another has one cleanup process for all of them. Messages reach it through a
-pipe, a line each: a run's directory (in hexadecimal, whatever is in its name), the number of its first process, and
-nothing once the run is over. With a plus sign it is the directory of a network that a run uses: a moment after the
-last run, its bridge is taken down, unless another container uses it by then. With a minus sign and a blank it is what a
-run has had in a network, as its run directory says it: the firewall forgets that, which nobody waits for.
+pipe, a line each: a run's directory (in hexadecimal, whatever is in its name) and, after a blank, the file of the store
+whose lock it holds, if it holds one; the number of its first process; and nothing once the run is over. With a plus
+sign it is the directory of a network that a run uses: a moment after the last run, its bridge is taken down, unless
+another container uses it by then. With a minus sign and a blank it is what a run has had in a network, as its run
+directory says it: the firewall forgets that, which nobody waits for.
 """
 
 from __future__ import annotations
@@ -74,13 +75,14 @@ class CleanupProcess:
         except BrokenPipeError:  # it was killed, which is no reason to end a container
             pass
 
-    def watch(self, run_dir: str, *, has_init: bool) -> RunWatch:
-        """Watch the run in RUN_DIR, between enter and exit of what this returns.
+    def watch(self, run_dir: str, *, has_init: bool, shared_blob: str = "") -> RunWatch:
+        """Watch the run in RUN_DIR, between enter and exit of what this returns. SHARED_BLOB: see `RunDirectory`.
 
         `has_init`: an outer init ends the container when mydocker is gone, and must not be killed before it has
         (init.py).
         """
-        return RunWatch(self, f"{_HAS_INIT if has_init else '-'}{os.fsencode(run_dir).hex()}")
+        paths = " ".join(os.fsencode(path).hex() for path in (run_dir, shared_blob) if path)
+        return RunWatch(self, f"{_HAS_INIT if has_init else '-'}{paths}")
 
 
 class RunWatch:
@@ -162,8 +164,9 @@ class _Duty:
     shares the lock of the run's directory, so that no other run takes that for one left behind."""
 
     def __init__(self, run: str) -> None:
-        self.has_init, self.run_dir = run.startswith(_HAS_INIT), os.fsdecode(bytes.fromhex(run[1:]))
-        self.pidfd = self.lock = -1
+        self.has_init = run.startswith(_HAS_INIT)
+        self.run_dir, _, self.shared_blob = (os.fsdecode(bytes.fromhex(each)) for each in run[1:].partition(" "))
+        self.pidfd = self.lock = self.blob_lock = -1
 
     def take(self, pid: int) -> None:
         """PID is the first process."""
@@ -171,14 +174,25 @@ class _Duty:
         try:
             self.lock = os.open(self.run_dir, os.O_RDONLY | os.O_DIRECTORY)
             kernel.lock(self.lock, shared=True)
+            self._hold_blob()
         except OSError:  # it is gone: another process was faster
             pass
 
+    def _hold_blob(self) -> None:
+        if self.shared_blob:
+            from contextlib import suppress
+
+            from mydocker.errors import ImageNotFoundError
+            from mydocker.runtime.launch.run_directory import hold
+
+            with suppress(ImageNotFoundError):  # so the run will say
+                self.blob_lock = hold(self.shared_blob) or -1
+
     def let_go(self) -> None:
-        for descriptor in (self.pidfd, self.lock):
+        for descriptor in (self.pidfd, self.lock, self.blob_lock):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.pidfd = self.lock = -1
+        self.pidfd = self.lock = self.blob_lock = -1
 
     def clean_up(self) -> list[tuple[str, str]]:
         """The process that ran it is gone: kill the container, and remove what is left. The directory and the bridge of

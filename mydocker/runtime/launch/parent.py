@@ -104,10 +104,10 @@ def launch(
     _occupy_standard_descriptors()
     with Stack() as run:
         cleanup_process = cleanup_process or run.enter(CleanupProcess())
-        duty = cleanup_process.watch(plan.run_dir, has_init=plan.has_outer_init)
+        duty = cleanup_process.watch(plan.run_dir, has_init=plan.has_outer_init, shared_blob=plan.shared_blob)
         signals = run.enter(Signals())
         run.enter(duty)
-        run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch))
+        run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch, shared_blob=plan.shared_blob))
         _prepare(plan, view_receiver)
         image = _image(plan, run)
         connections = _connections(plan, cleanup_process, run)

@@ -43,10 +43,15 @@ PLAN = "plan"  # a file of the directory
 class RunDirectory:
     """Context manager: creates `path` and holds its lock; removes it at the end."""
 
-    def __init__(self, path: str, *, links: Mapping[str, str | None] = {}, scratch: str = "") -> None:
+    def __init__(
+        self, path: str, *, links: Mapping[str, str | None] = {}, scratch: str = "", shared_blob: str = ""
+    ) -> None:
         """LINKS are the targets of those that say what is known before the start: that of the image keeps others from
-        removing its layers, see in_use.py. SCRATCH is a directory for what it writes that stays, if there is one."""
+        removing its layers, see in_use.py; where they do not see it, the lock of SHARED_BLOB does. SCRATCH is a
+        directory for what it writes that stays, if there is one."""
         self.path = path
+        self.shared_blob = shared_blob
+        self.blob_lock: int | None = None
         self.links = links
         self.scratch = scratch
         self.lock = -1
@@ -54,9 +59,12 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         try:
             self._create()
-        except OSError as error:
+            self.blob_lock = hold(self.shared_blob)
+        except BaseException as error:
             if self.lock >= 0:
                 self.__exit__()
+            if not isinstance(error, OSError):
+                raise
             raise StoreError(f"cannot create {self.path}: {error.strerror}", hint=hint_for(error)) from None
         return self
 
@@ -65,6 +73,8 @@ class RunDirectory:
             remove_tree.remove(self.path)
         finally:
             os.close(self.lock)
+            if self.blob_lock is not None:
+                os.close(self.blob_lock)
 
     def _create(self) -> None:
         """Another run's sweep may remove the directory between its creation and its lock: then it is created again."""
@@ -91,6 +101,15 @@ class RunDirectory:
         for name, target in self.links.items():
             if target:
                 os.symlink(target, name, dir_fd=self.lock)
+
+
+def hold(shared_blob: str) -> int | None:
+    """Hold the lock of SHARED_BLOB, if that is not empty, until the descriptor is closed. Raises ImageNotFoundError."""
+    if not shared_blob:
+        return None
+    from mydocker.image.store import use_lock
+
+    return use_lock.hold(shared_blob)
 
 
 def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str = "") -> None:

@@ -55,7 +55,7 @@ class LaunchPlan(Record):
 
     container_id: str
     image_digest: str | None = None  # of the manifest, for reports
-    store: str  # its directory: the run may be elsewhere, if the store is read-only
+    store: str  # its directory: the run may be elsewhere, if it cannot be there (image/store/elsewhere.py)
     containers: str  # the directory of run directories, which a run sweeps
     run_dir: str
     scratch: str = ""  # a directory where what it writes stays from start to start; empty: in the run directory
@@ -105,6 +105,13 @@ class LaunchPlan(Record):
     def image_file(self) -> ImageFile | None:
         """The file that its image is, if it is one."""
         return self.root.file if isinstance(self.root, LayeredRoot) else None
+
+    @property
+    def shared_blob(self) -> str:
+        """The file of the store whose lock says that the image is in use, if the run directory is elsewhere."""
+        if not self.image_digest or self.image_file or self.containers == f"{self.store}/containers":
+            return ""
+        return f"{self.store}/blobs/sha256/{self.image_digest.partition(':')[2]}"
 
     @property
     def network(self) -> str:
@@ -168,8 +175,8 @@ def plan(
     lend_program: bool = False,
     inspect_only: bool = False,
 ) -> LaunchPlan:
-    """Decide how to launch SPEC on IMAGE (None with `rootfs`); CONTAINERS, of run directories, is outside STORE if that
-    is read-only. With `lend_program`, a static program of the host may serve as the command that the image lacks; with
+    """Decide how to launch SPEC on IMAGE (None with `rootfs`); CONTAINERS, of run directories, may be outside STORE.
+    With `lend_program`, a static program of the host may serve as the command that the image lacks; with
     `inspect_only`, SPEC may set that there is no command. `cgroups`: see `hierarchy`. Raises LaunchError."""
     config, run_dir = image.config if image else None, f"{containers}/{container_id[:12]}"
     hostname, argv = _hostname(spec, container_id), _argv(spec, config, inspect_only=inspect_only)
@@ -184,7 +191,7 @@ def plan(
         run_dir=run_dir,
         rootless=_ids(spec, host),
         hostname=hostname,
-        **_networks(spec, image, container_id, _networks_dir(store, containers)),
+        **_networks(spec, image, container_id, f"{os.path.dirname(containers)}/networks"),
         root=_root(spec, image, host, run_dir),
         operations=_operations(spec, config, host, run_dir, mounts, cgroups, working_dir, lent),
         **_privileges(spec, host),
@@ -230,11 +237,6 @@ def _copied_fields(spec: ContainerSpec) -> dict[str, Any]:
         "dns_options": spec.dns_opt,
         "grace": spec.stop_grace_period,
     }
-
-
-def _networks_dir(store: str, containers: str) -> str:
-    """Where networks are on disk: in the store, or next to containers that are elsewhere, as it is read-only."""
-    return f"{store}/networks" if containers == f"{store}/containers" else f"{containers}-networks"
 
 
 def _networks(spec: ContainerSpec, image: StoredImage | None, container_id: str, directory: str) -> dict[str, Any]:

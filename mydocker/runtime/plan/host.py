@@ -19,7 +19,6 @@ class Host(Record):
     capabilities: int
     cgroup2: bool
     store_on_overlay: bool
-    store_read_only: bool
     ids: IdMap | None  # those of an ordinary user's containers; None for root
     shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
     owns_network: bool = True  # its capabilities count in the network namespace: not in a user namespace below that
@@ -31,15 +30,14 @@ class Host(Record):
 
 
 def inspect_host(store: str, *, ids: IdMap | None) -> Host:
-    """The facts of this machine and this user, who has IDS; STORE is a directory of the store."""
-    magic, read_only = kernel.file_system(store)
+    """The facts of this machine and this user, who has IDS; STORE is the directory of its containers."""
+    magic, _ = kernel.file_system(store)
     return Host(
         uid=os.geteuid(),
         gid=os.getegid(),
         capabilities=kernel.get_capabilities(),
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
         store_on_overlay=magic == OVERLAYFS_MAGIC,
-        store_read_only=read_only,
         ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
         owns_network=kernel.has_power_over("/proc/self/ns/net"),

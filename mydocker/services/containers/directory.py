@@ -1,4 +1,4 @@
-"""background/ID/ in the store: a container that stays until it is removed.
+"""background/ID/: a container that stays until it is removed.
 
     config.json   what it is; a new one is renamed over it
     state         what has become of it: STATE_SIZE bytes that its keeper overwrites in place, also on a full disk
@@ -373,6 +373,7 @@ def remove(store: Store, container: Container) -> None:
 
 def _make_private(store: Store) -> None:
     """Make the directories of all containers, and of their names. Raises OSError."""
+    store.prepare_containers()
     for path in (store.background, f"{store.background}/names"):
         os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
 

@@ -6,7 +6,7 @@ Pure text: which command line runs, the caller says. systemd.service(5), systemd
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.render.unit_syntax import command_line, plain
+from mydocker.specs.render.unit_syntax import assignment, command_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +23,8 @@ class ServiceUnit(Record):
     """What a service does. `command` is its command line, those `before` may fail; times are seconds.
 
     `notifies`: mydocker says when it is ready, and that it lives; else with `is_job`, it has started when it has ended.
-    `needs` and `after` are names of units; `part_of` is the target that it belongs to, or what wants it at boot.
+    `needs` and `after` are names of units; `part_of` is the target that it belongs to, or what wants it at boot; empty:
+    nothing starts it by itself. `environment`: its variables. `is_check`: it runs, and then it may be started again.
     """
 
     name: str
@@ -33,11 +34,14 @@ class ServiceUnit(Record):
     stop: tuple[str, ...] = ()
     notifies: bool = True
     is_job: bool = False
+    is_check: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     target: str = ""
     wanted_by: str = "multi-user.target"
     grace: float = 10.0
+    stop_time: float = _SECONDS_TO_STOP  # more than the grace
     restart: RestartPolicy | None = None
     notes: tuple[str, ...] = ()
 
@@ -51,24 +55,34 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     lines += _words("After", (*network, *unit.after))
     lines += [f"PartOf={unit.target}"] if unit.target else []
     lines += start_limit(unit.restart)
-    lines += ["", "[Service]", *_type(unit)]
+    lines += ["", "[Service]", *_type(unit), *(f"Environment={assignment(*each)}" for each in unit.environment)]
     lines += [f"ExecStartPre=-{command_line(words)}" for words in unit.before]
     lines.append(f"ExecStart={command_line(unit.command)}")
     lines += [f"ExecStop={command_line(unit.stop)}"] if unit.stop else []
     lines += [
-        f"TimeoutStartSec={'infinity' if unit.is_job else _SECONDS_TO_START}",
-        f"TimeoutStopSec={unit.grace + _SECONDS_TO_STOP:g}",
+        f"TimeoutStartSec={'infinity' if unit.is_job or unit.is_check else _SECONDS_TO_START}",
+        f"TimeoutStopSec={unit.grace + unit.stop_time:g}",
         # the signal is for mydocker, which stops the containers by their own signals; what is left is killed
         "KillMode=mixed",
-        "SuccessExitStatus=143",
+        *([] if unit.is_check else ["SuccessExitStatus=143"]),
         "Delegate=yes",
         "TasksMax=infinity",
         "OOMPolicy=continue",
         "KeyringMode=private",
     ]
     lines += restart_lines(unit.restart)
-    lines += ["", "[Install]", f"WantedBy={unit.target or unit.wanted_by}"]
+    wanted_by = unit.target or unit.wanted_by
+    lines += ["", "[Install]", f"WantedBy={wanted_by}"] if wanted_by else []
     return "\n".join(lines) + "\n"
+
+
+def timer_text(description: str, calendar: Iterable[str]) -> str:
+    """The text of a `.timer` file, which starts the service of the same name at the times of CALENDAR, each an
+    expression of systemd.time(7)."""
+    lines = [HEAD, "", "[Unit]", f"Description={plain(description)}", "", "[Timer]"]
+    lines += [f"OnCalendar={each.replace('%', '%%')}" for each in calendar]
+    # what was missed while the machine was off is made up for
+    return "\n".join([*lines, "Persistent=true", "", "[Install]", "WantedBy=timers.target"]) + "\n"
 
 
 def target_text(description: str, services: Iterable[str], *, wanted_by: str) -> str:
@@ -82,6 +96,8 @@ def _words(key: str, words: Sequence[str]) -> list[str]:
 
 
 def _type(unit: ServiceUnit) -> list[str]:
+    if unit.is_check:
+        return ["Type=oneshot"]
     if unit.is_job:
         return ["Type=oneshot", "RemainAfterExit=yes"]
     return ["Type=notify", "NotifyAccess=main", f"WatchdogSec={_WATCHDOG}"] if unit.notifies else ["Type=exec"]

@@ -22,9 +22,17 @@ def doubled(text: str) -> str:
 
 def word(text: str) -> str:
     """TEXT as one word of a setting that is split into words, such as a command line. Any text is possible."""
-    if text and _PLAIN.issuperset(text):
-        return doubled(text)
-    return '"' + "".join(_escaped(letter) for letter in doubled(text)) + '"'
+    return _quoted(doubled(text), is_plain=bool(text) and _PLAIN.issuperset(text))
+
+
+def assignment(name: str, value: str) -> str:
+    """NAME=VALUE as one word of `Environment=` in [Service], where a dollar sign means nothing (systemd.exec(5))."""
+    text = f"{name}={value}"
+    return _quoted(text.replace("%", "%%"), is_plain=_PLAIN.issuperset(text))
+
+
+def _quoted(text: str, *, is_plain: bool) -> str:
+    return text if is_plain else '"' + "".join(_escaped(letter) for letter in text) + '"'
 
 
 def command_line(texts: Iterable[str]) -> str:

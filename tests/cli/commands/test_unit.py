@@ -246,3 +246,133 @@ def test_without_restarts_the_end_of_a_service_is_that_of_up(alpine: Command, he
     (here / "compose.yaml").write_text("services:\n  job: {image: alpine, command: 'false', restart: always}\n")
     done = alpine("up", "--no-restart", "--exit-code-from", "job", cwd=here)
     assert done.code == 1, done
+
+
+CASE = "image: alpine\nstop_grace_period: 20s\nexpect: {exit_code: 0}\n"
+
+
+def test_tests_become_a_service_and_a_timer(mydocker: Command, here: Path) -> None:
+    (here / "smoke").mkdir()
+    (here / "smoke/a.smoke.yaml").write_text(CASE)
+    (here / "smoke/b.smoke.yaml").write_text("image: busybox\nprofiles: [slow]\nexpect: {exit_code: 0}\n")
+    words = ("unit", "--test", "--timer", "daily", "--timer", "Mon..Fri 03:00", "--directory", "units", "smoke")
+    done = mydocker(*words, cwd=here)
+    assert done.code == 0, done
+    names = ["mydocker-test-smoke.timer", "mydocker-test-smoke.service"]
+    assert [Path(line).name for line in done.stdout.decode().splitlines()] == names
+    assert b"systemctl enable --now mydocker-test-smoke.timer" in done.stderr
+    verify([here / "units" / name for name in names])
+    timer = (here / "units" / names[0]).read_text()
+    assert "OnCalendar=daily\nOnCalendar=Mon..Fri 03:00\n" in timer and "WantedBy=timers.target" in timer
+    service = (here / "units" / names[1]).read_text()
+    for line in (
+        "Type=oneshot",
+        f"Environment=MYDOCKER_ROOT={mydocker.store}",
+        f"ExecStart={mydocker.program} test {here}/smoke",
+        "TimeoutStartSec=infinity",
+        "TimeoutStopSec=25",
+        "KillMode=mixed",
+        "Delegate=yes",
+    ):
+        assert f"\n{line}\n" in service, line
+    [pull] = [line for line in service.splitlines() if line.startswith("ExecStartPre=")]
+    assert pull.endswith("mydocker pull -q --policy missing docker.io/library/alpine:latest")
+    assert "RemainAfterExit" not in service and "[Install]" not in service and "143" not in service
+
+
+def test_tests_without_a_timer_for_a_user_with_a_profile(mydocker: Command, here: Path) -> None:
+    (here / "a b.smoke.yaml").write_text(CASE.replace("image", "profiles: [big]\nimage"))
+    words = ("unit", "--test", "--user", "--install", "a b.smoke.yaml")
+    env = {"XDG_CONFIG_HOME": str(here / "config"), "COMPOSE_PROFILES": "big"}
+    done = mydocker(*words, cwd=here, env=env)
+    path = here / "config/systemd/user/mydocker-test-a-b.service"
+    assert (done.stdout.decode(), done.code) == (f"{path}\n", 0), done
+    assert b"systemctl --user daemon-reload && systemctl --user start mydocker-test-a-b.service" in done.stderr
+    verify([path])
+    assert f'mydocker test --profile big "{here}/a b.smoke.yaml"\n' in path.read_text()
+    assert "network-online" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--timer", "daily", "job.yaml"), "--timer is for --test"),
+        (("--test",), "expected the paths of tests"),
+        (("--test", "nonesuch"), "nonesuch: no such file or folder"),
+        (("--test", "-"), "a unit needs a file that stays"),
+        (("--test", "empty"), "there is nothing to test in empty"),
+        (("--test", "-p", "x", "job.yaml"), "--project-name is not for --test"),
+        *((("--test", "--timer", each, "job.yaml"), "is no calendar expression")
+          for each in ("", "tomorrow-ish", "25:00", "daily\nExecStart=/bin/sh")),
+        (("--test", "--timer=--version", "job.yaml"), "is no calendar expression"),
+        (("net.network",), "a .network file describes a network"),
+        (("vol.volume",), "a .volume file describes a volume"),
+        (("img.image",), "a .image file names an image to pull"),
+        (("img.build",), "a .build file says how to build an image"),
+        (("hidden.yaml",), "no container takes part without --profile: the profiles are big"),
+    ],
+)  # fmt: skip  # a table reads best with a case on a line
+def test_what_makes_no_unit(mydocker: Command, here: Path, words: tuple[str, ...], text: str) -> None:
+    (here / "empty").mkdir()
+    (here / "job.yaml").write_text(CASE)
+    (here / "hidden.yaml").write_text(f"profiles: [big]\n{CASE}")
+    (here / "net.network").write_text("[Network]\n")
+    (here / "vol.volume").write_text("[Volume]\n")
+    (here / "img.image").write_text("[Image]\nImage=alpine\n")
+    (here / "img.build").write_text("[Build]\nImageTag=x\nSetWorkingDirectory=unit\n")
+    done = mydocker("unit", *words, cwd=here)
+    assert done.code == 2 and text.encode() in done.stderr and done.stdout == b"", done
+    if words[0].startswith(("net", "vol", "img")):
+        for command in (("up",), ("up", "--dry-run"), ("explain",)):
+            done = mydocker(*command, *words, cwd=here)
+            assert done.code in (2, 125) and text.encode() in done.stderr and done.stdout == b"", done
+        assert mydocker("check", *words, cwd=here).code == 0
+
+
+def test_variables_are_those_of_the_start_as_well(mydocker: Command, here: Path) -> None:
+    """Each that mydocker or the loader of Compose files reads is a word of the command, or in the environment; but
+    proxies, which may hold a password."""
+    (here / "shop").mkdir()
+    (here / "shop/a.yaml").write_text("services:\n  web: {image: 'alpine:${TAG}', profiles: [big]}\n")
+    (here / "shop/b.yaml").write_text("services:\n  web: {command: 'true'}\n")
+    (here / "tags").write_text("TAG=3\n")
+    env = {
+        "COMPOSE_FILE": "shop/a.yaml;shop/b.yaml",
+        "COMPOSE_PATH_SEPARATOR": ";",
+        "COMPOSE_PROJECT_NAME": "mine",
+        "COMPOSE_PROFILES": "big,other",
+        "COMPOSE_ENV_FILES": "tags",
+        "MYDOCKER_ROOT": "st 100%/$x",
+        "MYDOCKER_LAYER_GIB": "7",
+        "REGISTRY_AUTH_FILE": "/etc/auth.json",
+        "HTTPS_PROXY": "http://user:secret@proxy",
+    }
+    done = mydocker("unit", "--directory", "units", cwd=here, env=env)
+    assert done.code == 0, done
+    verify([here / "units/mine.target", here / "units/mine-web.service"])
+    text = (here / "units/mine-web.service").read_text()
+    profiles = "--profile big --profile other"
+    files = f"-p mine -f {here}/shop/a.yaml -f {here}/shop/b.yaml --env-file {here}/tags {profiles}"
+    assert f"mydocker up {files} --no-deps" in text and "alpine:3\n" in text
+    assert f'\nEnvironment="MYDOCKER_ROOT={here}/st 100%%/$x"\n' in text
+    assert "\nEnvironment=MYDOCKER_LAYER_GIB=7\n" in text
+    assert "\nEnvironment=REGISTRY_AUTH_FILE=/etc/auth.json\n" in text
+    assert "COMPOSE" not in text and "secret" not in text
+    (here / "web.container").write_text("[Container]\nImage=alpine\n")
+    done = mydocker("unit", "web.container", cwd=here, env=env)
+    assert f" -p mine {profiles} --no-restart " in done.stdout.decode(), done
+
+
+@pytest.mark.root
+def test_a_container_that_is_removed_at_its_end_gets_no_unit(alpine: Command) -> None:
+    assert alpine("create", "--rm", "--name", "once", "alpine", "true").code == 0
+    done = alpine("unit", "once")
+    assert done.code == 2 and b"is removed when it ends (--rm)" in done.stderr and done.stdout == b"", done
+    assert alpine("rm", "once").code == 0
+
+
+def test_a_directory_is_made_in_one_that_is_there(mydocker: Command, here: Path) -> None:
+    (here / "job.yaml").write_text(CASE)
+    done = mydocker("unit", "--directory", "mistyped/units", "job.yaml", cwd=here)
+    assert done.code == 125 and f"no directory {here}/mistyped is there".encode() in done.stderr, done
+    assert not (here / "mistyped").exists()

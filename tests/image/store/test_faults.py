@@ -16,6 +16,8 @@ from lab.oci import DIR, layer
 from lab.powerloss import Disk, Event, trace
 from lab.registry import Registry
 
+from mydocker.image.store import checksum
+
 root = pytest.mark.root
 
 
@@ -62,16 +64,20 @@ def _read_only(path: pathlib.Path) -> Iterator[None]:
         subprocess.run(["umount", path], check=True)
 
 
+def _runs(command: Command, place: pathlib.Path = pathlib.Path("/run/mydocker")) -> pathlib.Path:
+    """The run directories of a store in PLACE, see elsewhere.py."""
+    return place / checksum(bytes(command.store)) / "containers"
+
+
 def _tree(top: pathlib.Path) -> list[tuple[str, int, int]]:
     found = [(str(path), path.lstat()) for path in sorted(top.rglob("*"))]
     return [(path, status.st_size, status.st_ctime_ns) for path, status in found]
 
 
 @root
-@pytest.mark.alone  # it lists /run/mydocker, which all containers of read-only stores share
 def test_a_read_only_store_is_a_source(mydocker: Command, tmp_path: pathlib.Path) -> None:
     assert mydocker("pull", "-q", "alpine").code == 0
-    before, runs = _tree(mydocker.store), pathlib.Path("/run/mydocker")
+    before, runs = _tree(mydocker.store), _runs(mydocker)
     with _read_only(mydocker.store):
         for policy in ("never", "missing", "always"):
             words = ("run", "--network", "none", "--pull", policy, "alpine", "sh", "-c", "echo hey > /x; cat /x")
@@ -94,7 +100,7 @@ def test_a_read_only_store_is_a_source(mydocker: Command, tmp_path: pathlib.Path
             assert done.code == 125 and b"Read-only file system" in done.stderr, done
             assert b"Traceback" not in done.stderr
     assert _tree(mydocker.store) == before
-    assert not runs.exists() or list(runs.iterdir()) == []
+    assert list(runs.iterdir()) == []
 
 
 @root
@@ -112,10 +118,9 @@ def test_the_filter_of_a_read_only_store_is_found_there(mydocker: Command, tmp_p
 
 
 @root
-@pytest.mark.alone  # as above
 def test_what_a_killed_run_of_a_read_only_store_leaves_goes_with_the_next(mydocker: Command) -> None:
     assert mydocker("pull", "-q", "alpine").code == 0
-    runs = pathlib.Path("/run/mydocker")
+    runs = _runs(mydocker)
     with _read_only(mydocker.store):
         running = mydocker.start("run", "-i", "--network", "none", "alpine", "sh", "-c", "echo up; cat")
         assert running.stdout and running.stdout.readline() == b"up\n"
@@ -132,15 +137,17 @@ def test_an_ordinary_user_s_read_only_store(
 ) -> None:
     assert second_user("pull", "-q", "alpine").code == 0
     words = ("run", "--network", "none", "alpine", "echo", "hey")
+    place = user_directory()
     with _read_only(second_user.store):
-        refused = second_user(*words)
-        assert (
-            refused.code == 125 and b"is read-only" in refused.stderr and b"hint: set XDG_RUNTIME_DIR" in refused.stderr
-        )
-        place = user_directory()
         assert second_user(*words, env={"XDG_RUNTIME_DIR": str(place)}) == Result(b"hey\n", b"", 0)
-        assert list((place / "mydocker").iterdir()) == []
-        assert second_user(*words, env={"XDG_RUNTIME_DIR": "/proc"}).code == 125
+        assert list(_runs(second_user, place / "mydocker").iterdir()) == []
+        for unusable in ("/proc", "relative", ""):  # then $TMPDIR
+            env = {"XDG_RUNTIME_DIR": unusable, "TMPDIR": str(place)}
+            assert second_user(*words, env=env) == Result(b"hey\n", b"", 0)
+        assert list(_runs(second_user, place / f"mydocker-{user.pw_uid}").iterdir()) == []
+        refused = second_user(*words, env={"TMPDIR": "/proc"})
+        assert refused.code == 125 and b"is read-only" in refused.stderr, refused
+        assert b"hint: set XDG_RUNTIME_DIR or TMPDIR" in refused.stderr
         os.chown(place / "mydocker", 4242, 4242)
         refused = second_user(*words, env={"XDG_RUNTIME_DIR": str(place)})
         assert refused.code == 125 and f"{place}/mydocker belongs to user 4242".encode() in refused.stderr

@@ -18,7 +18,6 @@ POWERLESS = Host(
     capabilities=0,
     cgroup2=True,
     store_on_overlay=False,
-    store_read_only=False,
     ids=None,
     shared_ipc=(),
 )

@@ -1,0 +1,258 @@
+"""Stores that cannot hold containers: read-only ones, and those on file systems to which overlayfs cannot write."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from lab.command import Command, Result
+from lab.processes import within
+
+from mydocker.image.store import file_system
+
+root = pytest.mark.root
+NONE = ("run", "--network", "none")
+COMPOSE = """\
+services:
+  db: {image: alpine, network_mode: none, command: [sh, -c, "echo up; sleep 60"]}
+  web: {image: alpine, network_mode: none, depends_on: [db], command: [echo, hey]}
+"""
+CASE = """\
+image: alpine
+network_mode: none
+command: echo hey
+expect: {stdout: hey}
+"""
+
+
+@pytest.fixture
+def store(alpine: Command, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy of the store with alpine, which a test may change."""
+    path = tmp_path / "store"
+    subprocess.run(["cp", "-a", alpine.store, path], check=True)
+    return path
+
+
+def _at(command: Command, store: pathlib.Path, *prefix: str) -> Command:
+    environment = {**command.environment, "MYDOCKER_ROOT": str(store)}
+    return replace(command, environment=environment, store=store, prefix=prefix, forks=False)
+
+
+@contextmanager
+def _mounted(path: pathlib.Path, *mount: str | pathlib.Path) -> Iterator[pathlib.Path]:
+    path.mkdir(exist_ok=True)
+    subprocess.run([*mount, path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@contextmanager
+def _view(store: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """STORE at PATH, read-only."""
+    with _mounted(path, "mount", "--bind", store):
+        subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
+        yield path
+
+
+@contextmanager
+def _fuse(upper: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of FUSE at PATH, whose files are in UPPER; it has no renameat2(2) with RENAME_WHITEOUT."""
+    work, lower = path.with_name("fuse-work"), path.with_name("fuse-lower")
+    work.mkdir()
+    lower.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    with _mounted(path, "fuse-overlayfs", "-o", options):
+        yield path
+
+
+def _works(there: Command) -> None:
+    """Whatever runs containers does so."""
+    directory = there.directory
+    assert there(*NONE, "alpine", "sh", "-c", "echo hey > /x; cat /x") == Result(b"hey\n", b"", 0)
+    name = f"far-{directory.name}"
+    assert (
+        there("run", "-d", "--network", "none", "--name", name, "alpine", "sh", "-c", "echo a >> /x; sleep 60").code
+        == 0
+    )
+    assert there("exec", name, "cat", "/x").stdout == b"a\n"
+    assert name.encode() in there("ps").stdout
+    assert there("restart", "-t", "0", name).code == 0
+    assert there("exec", name, "cat", "/x").stdout == b"a\na\n"
+    assert there("rm", "-f", name).code == 0
+    (directory / "compose.yaml").write_text(COMPOSE)
+    done = there("up", "--exit-code-from", "web", str(directory / "compose.yaml"))
+    assert done.code == 0 and b"hey" in done.stdout, done
+    (directory / "one.yaml").write_text("image: alpine\nnetwork_mode: none\ncommand: echo one\n")
+    assert there("up", str(directory / "one.yaml")).stdout == b"one\n"
+    (directory / "a.smoke.yaml").write_text(CASE)
+    done = there("test", str(directory / "a.smoke.yaml"))
+    assert done.code == 0 and b"1 passed" in done.stdout, done
+
+
+@root
+def test_a_read_only_store(alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with _view(store, tmp_path / "view") as view:
+        there = replace(_at(alpine, view), directory=tmp_path)
+        _works(there)
+        checks = there("doctor").stdout.decode()
+        assert f"{view} is read-only, on " in checks and "its containers are in /run/mydocker/" in checks
+
+
+@root
+def test_a_store_to_which_overlayfs_cannot_write(alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with _fuse(store, tmp_path / "fuse") as fuse:
+        there = replace(_at(alpine, fuse), directory=tmp_path)
+        _works(there)
+        assert "its containers are in /run/mydocker/" in there("doctor").stdout.decode()
+        assert list((fuse / "containers").iterdir()) == []
+
+
+@root
+def test_a_store_of_which_others_cannot_be_known_is_not_cleared(
+    alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with _fuse(store, tmp_path / "fuse") as fuse:
+        there = _at(alpine, fuse)
+        assert there("rmi", "alpine").code == 0
+        layers = list((fuse / "layers").iterdir())
+        for words in (("prune",), ("fsck", "--repair")):
+            done = there(*words)
+            assert done.code == 125 and b"containers on other machines use cannot be known" in done.stderr, done
+            assert b"--force" in done.stderr
+        assert list((fuse / "layers").iterdir()) == layers != []
+        assert there("prune", "--dry-run").code == there("fsck").code == 0
+        assert there("fsck", "--repair", "--force").code == 0
+        assert there("prune", "--force").code == 0
+        assert list((fuse / "layers").iterdir()) == []
+
+
+@contextmanager
+def _running(command: Command, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A container that says up, and lives until it reads a line."""
+    running = command.start(*NONE, "-i", "alpine", "sh", "-c", f"echo up; read x; {' '.join(words)}")
+    try:
+        assert running.stdout and running.stdout.readline() == b"up\n"
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+SEPARATE = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o mode=755 none /run && exec "$@"', "sh")
+
+
+@root
+@pytest.mark.parametrize("prefix", [(), SEPARATE], ids=["the-same-machine", "only-the-lock-is-common"])
+def test_what_runs_through_another_view_keeps_its_layers(
+    alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path, prefix: tuple[str, ...]
+) -> None:
+    """Its directory is in /run, where another machine would not see it."""
+    owner, layers = _at(alpine, store, *prefix), store / "layers"
+    with _view(store, tmp_path / "view") as view, _running(_at(alpine, view), "ls /bin | wc -l") as running:
+        assert owner("rmi", "alpine").code == 0
+        for words in (("prune", "--dry-run"), ("prune",), ("prune", "--force")):
+            done = owner(*words)
+            assert done.code == 0 and b" 0 B\n" in done.stdout and b"layer" not in done.stdout, done
+        [layer] = layers.iterdir()
+        (layer / "bin/added").write_text("")
+        assert b"left alone: a running container uses it" in owner("fsck", "--repair").stdout
+        (layer / "bin/added").unlink()
+        there, _ = running.communicate(b"\n")
+        assert int(there) > 20 and running.returncode == 0
+    assert b"layer sha256-" in owner("prune").stdout
+    assert list(layers.iterdir()) == []
+
+
+@root
+def test_a_killed_run_keeps_its_layers_until_its_container_is_gone(
+    alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """The cleanup process holds the lock, too."""
+    owner = _at(alpine, store, *SEPARATE)
+    with _view(store, tmp_path / "view") as view, _running(_at(alpine, view), "true") as running:
+        children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        assert within(20, lambda: sum(_holds(pid, store / "blobs") for pid in (str(running.pid), *children)) == 2)
+        running.kill()
+        running.communicate()
+        assert _at(alpine, view)(*NONE, "alpine", "true").code == 0  # sweeps
+    assert owner("rmi", "alpine").code == 0
+    assert b"layer sha256-" in owner("prune").stdout
+
+
+def _holds(pid: str, directory: pathlib.Path) -> bool:
+    """Whether process PID has a file open that is in DIRECTORY, or in another view of it."""
+    inodes = {path.stat().st_ino for path in directory.rglob("*")}
+    found = []
+    for each in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(each.stat().st_ino)
+        except FileNotFoundError:
+            continue
+    return bool(inodes & {*found})
+
+
+@root
+def test_an_image_that_is_removed_before_the_lock_is_held(
+    alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Found, and then gone: the run says so, and leaves nothing."""
+    with _view(store, tmp_path / "view") as view:
+        there = _at(alpine, view)
+        [manifest] = [path for path in (store / "blobs/sha256").iterdir() if "layers" in json.loads(path.read_bytes())]
+        manifest.unlink()
+        done = there(*NONE, "--pull", "never", "alpine", "true")
+        assert done.code == 125 and b"the image has been removed meanwhile" in done.stderr, done
+        assert there("ps", "-q").stdout == b""
+
+
+@root
+def test_a_local_store_costs_one_system_call_more(alpine: Command, tmp_path: pathlib.Path) -> None:
+    traced = Command(pathlib.Path("/usr/bin/strace"), alpine.environment, alpine.directory)
+    words = ("-f", "-qq", "-e", "trace=%file,%desc", "-o", str(tmp_path / "trace"))
+    assert traced(*words, *_at(alpine, alpine.store).argv(*NONE, "alpine", "true")).code == 0
+    lines = (tmp_path / "trace").read_text().splitlines()
+    assert len([line for line in lines if f'statfs("{alpine.store}/containers"' in line]) == 2  # one is the plan's
+    assert not [line for line in lines if "F_OFD_" in line or "/blobs/" in line and "O_RDWR" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why"),
+    [
+        ("nfs", ("rw", "vers=4.2", "local_lock=none"), ""),
+        ("nfs", ("rw", "vers=3", "local_lock=flock"), ""),  # flock(2) alone
+        ("nfs", ("rw", "vers=3", "nolock", "local_lock=all"), "it is mounted with local_lock=all"),
+        ("nfs", ("rw", "vers=3", "local_lock=posix"), "it is mounted with local_lock=posix"),
+        ("cifs", ("rw",), ""),
+        ("smb3", ("rw", "nobrl"), "it is mounted with nobrl"),
+        ("lustre", ("rw", "flock"), ""),
+        ("lustre", ("rw", "localflock"), "it is not mounted with flock"),
+        ("lustre", ("rw",), "it is not mounted with flock"),
+        ("ceph", (), ""),
+        ("9p", ("trans=virtio",), "9p keeps locks to this machine"),
+        ("beegfs", (), "beegfs keeps locks to this machine"),
+        ("fuse.sshfs", (), "fuse.sshfs keeps locks to this machine"),
+    ],
+)
+def test_whether_other_machines_see_locks(name: str, options: tuple[str, ...], why: str) -> None:
+    assert file_system.why_unseen(name, options) == why
+
+
+@root
+def test_which_file_system_it_is(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "upper").mkdir()
+    with _mounted(tmp_path / "memory", "mount", "-t", "tmpfs", "none") as memory:
+        found = file_system.inspect(str(memory / "not/there/yet"))
+        assert (found.type, found.is_upper, found.is_read_only, found.unseen) == ("tmpfs", True, False, "")
+        assert list(memory.iterdir()) == []
+    with _fuse(tmp_path / "upper", tmp_path / "fuse") as fuse:
+        found = file_system.inspect(str(fuse))
+        assert (found.type, found.is_upper) == ("fuse.fuse-overlayfs", False)
+        assert found.unseen == "fuse.fuse-overlayfs keeps locks to this machine"
+        assert list(fuse.iterdir()) == []
