@@ -164,8 +164,8 @@ class SlurmJob:
     def _failure(self, part: int, code: str) -> str:
         """The end of a job with exit code and signal CODE."""
         status, _, number = code.partition(":")
-        log = self.directory.log(part)
-        see = f", see {log}" if log else ""
+        log, line = self.directory.last_line(part)
+        see = f"; the end of {log}: {line}" if log else ""
         if code == _CANNOT_WRITE:
             return f"its node could not write to {self.directory.path}, which has to be on all nodes"
         if number not in ("", "0"):
@@ -178,6 +178,6 @@ class SlurmJob:
 
 def _run(program: str, *words: str, environ: Mapping[str, str]) -> str:
     """What PROGRAM prints. Raises HostError."""
-    path = f"{environ.get('PATH', '')}:{programs.PATH}".lstrip(":")
+    path = environ.get("PATH") or programs.PATH
     output = programs.run(program, *words, environment={"LC_ALL": "", **environ}, path=path, timeout=_TIMEOUT)
     return output.decode(errors="replace")
