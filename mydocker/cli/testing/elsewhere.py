@@ -13,6 +13,7 @@ from mydocker.cli.common.own_program import own_program
 from mydocker.cli.output.reports import UNWRITTEN
 from mydocker.cli.testing.options import passed_on
 from mydocker.errors import MydockerError
+from mydocker.kernel.signals import Signals
 from mydocker.paths import absolute, current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import get_image
@@ -46,14 +47,20 @@ def run_elsewhere(
     if options.dry_run:
         print(submission.dry_run())
         return 0
+    submission.require()
     if not _pull(cases, store):
         reports.finish([], seconds=0.0)
         return UNWRITTEN
     directory.make(cases, parts=count)
-    engine = submission.start()
-    directory.keep(State(engine=options.on, parts=count, id=engine.id))
-    say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
-    return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
+    with Signals():  # from now on, what has begun is ended as well
+        try:
+            engine = submission.start()
+        except BaseException:
+            directory.remove()
+            raise
+        directory.keep(State(engine=options.on, parts=count, id=engine.id))
+        say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
+        return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
 
 
 def _submission(cases: Sequence[Case], options: argparse.Namespace, *, count: int, directory: Directory) -> Submission:

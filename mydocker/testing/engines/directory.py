@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from contextlib import suppress
 
 from mydocker.errors import HostError, UsageError, printable
 from mydocker.json_output import dump
@@ -47,6 +48,7 @@ class Directory:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.written: list[str] = []  # names of files
         self.read: dict[str, tuple[int, int]] = {}  # by the name of a file: bytes and lines that have been read
 
     def make(self, cases: Sequence[Case], *, parts: int) -> None:
@@ -73,10 +75,18 @@ class Directory:
     def write(self, name: str, text: str, *, mode: int = 0o600) -> str:
         """Write file NAME as a whole; its path."""
         path = os.path.join(self.path, name)
+        self.written.append(name)
         with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(f"{path}.new", path)
         return path
+
+    def remove(self) -> None:
+        """Remove what this process has written, and the directory if nothing else is in it: nothing has begun."""
+        with suppress(OSError):
+            for name in self.written:
+                os.unlink(os.path.join(self.path, name))
+            os.rmdir(self.path)
 
     def keep(self, state: State) -> None:
         """Write STATE down. Raises HostError."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from mydocker.testing.engines.directory import Directory
 
-_TIMEOUT = 30.0  # seconds for one of Slurm's programs
+_TIMEOUT = 60.0  # seconds for one of Slurm's programs
+_PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
 _MOST = 100_000  # parts
 # options of sbatch that decide where results are, or what a part is
@@ -92,6 +93,10 @@ class SlurmSubmission(Record):
 
     def dry_run(self) -> str:
         return f"{self.script()}\n{shlex.join(self.line())}"
+
+    def require(self) -> None:
+        for program in _PROGRAMS:
+            programs.find(program, path=_path(self.environ))
 
     def start(self) -> SlurmJob:
         self.directory.write(_SCRIPT, self.script(), mode=0o700)
@@ -178,6 +183,11 @@ class SlurmJob:
 
 def _run(program: str, *words: str, environ: Mapping[str, str]) -> str:
     """What PROGRAM prints. Raises HostError."""
-    path = environ.get("PATH") or programs.PATH
-    output = programs.run(program, *words, environment={"LC_ALL": "", **environ}, path=path, timeout=_TIMEOUT)
+    environment = {"LC_ALL": "", **environ}
+    output = programs.run(program, *words, environment=environment, path=_path(environ), timeout=_TIMEOUT)
     return output.decode(errors="replace")
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    """Where Slurm's programs are: many sites have them in a directory that only the user's PATH has."""
+    return environ.get("PATH") or programs.PATH
