@@ -3,8 +3,11 @@ sockets of their own. All run as root, which slurmd needs."""
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -13,10 +16,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from lab.command import PATH
-from lab.processes import within
+from lab.command import PATH, Command, Result
+from lab.processes import wait_for, within
 
-PROCESSORS = 4  # of each node, as Slurm counts: it does not look how many there are
+PROCESSORS = 8  # of each node, as Slurm counts: it does not look how many there are
 _CONFIGURATION = """\
 ClusterName=lab
 SlurmctldHost={host}(127.0.0.1)
@@ -53,6 +56,7 @@ NodeName={nodes[0]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=
 NodeName={nodes[1]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={processors} RealMemory=1000
 PartitionName=all Nodes={nodes[0]},{nodes[1]} Default=YES MaxTime=60 State=UP
 """
+_TIMES = re.compile(r"in \d+\.\d\d s$|  +\d+\.\d\d s", re.MULTILINE)
 _CGROUPS = """\
 CgroupPlugin=cgroup/v1
 CgroupMountpoint=/sys/fs/cgroup
@@ -91,8 +95,11 @@ class Cluster:
     def start_node(self, node: str) -> None:
         self("slurmd", "-N", node, "-f", self.environment["SLURM_CONF"])
 
-    def is_up(self) -> bool:
-        return self("sinfo", "-h", "-o", "%T %D", check=False).split() == ["idle", str(len(self.nodes))]
+    def is_up(self, *nodes: str) -> bool:
+        """Whether NODES, or all, take jobs."""
+        lines = self("sinfo", "-h", "-N", "-o", "%N %T", check=False).splitlines()
+        states = dict(line.split() for line in lines)
+        return all(states.get(node) in ("idle", "mixed", "allocated") for node in nodes or self.nodes)
 
     def end(self, *names: str) -> None:
         """End the daemons whose pid files are NAMES."""
@@ -101,10 +108,72 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         assert within(20, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids)), names
-        for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/slurm_n{os.getpid()}?"):
+        groups = [path for node in self.nodes for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/slurm_{node}")]
+        for path in groups:
             for below in sorted(path.rglob("*/"), reverse=True):
                 below.rmdir()
             path.rmdir()
+
+
+class Batch:
+    """`mydocker test --on slurm` in a folder with spec files."""
+
+    def __init__(self, command: Command, slurm: Cluster, folder: pathlib.Path) -> None:
+        self.command, self.slurm, self.folder, self.directory = command, slurm, folder, folder / "parts"
+        self.environment = slurm.environment
+        self._job = ""
+
+    @classmethod
+    def in_folder(cls, command: Command, slurm: Cluster, folder: pathlib.Path, specs: str) -> Batch:
+        """One with SPECS, in a new FOLDER."""
+        (folder / "gate").mkdir(parents=True)
+        (folder / "slow.smoke.yaml").write_text(specs)
+        return cls(command, slurm, folder)
+
+    def __call__(self, *words: str, env: dict[str, str] | None = None) -> Result:
+        environment = {**self.environment, **(env or {})}
+        return self.command("test", *self._words(*words), cwd=self.folder, env=environment)
+
+    def _words(self, *words: str) -> list[str]:
+        return ["--on", "slurm", "-n", "2", "--dir", str(self.directory), *words, "."]
+
+    def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        environment = {**self.environment, **(env or {})}
+        return self.command.start("test", *self._words(*words), cwd=self.folder, env=environment)
+
+    def report(self) -> Result:
+        return self.command("report", str(self.directory), cwd=self.folder, env=self.environment)
+
+    def job(self) -> str:
+        """The number of the job, once there is one."""
+        if not self._job:
+            wait_for((self.directory / "batch.json").exists)
+            self._job = json.loads((self.directory / "batch.json").read_text())["id"]
+        return self._job
+
+    def job_with_slow_case(self) -> str:
+        """The same once its second case runs, and its first one has ended."""
+        wait_for(lambda: any(path.read_text().count("\n") > 1 for path in self.directory.glob("1.?.jsonl")))
+        wait_for((self.folder / "gate" / "begun").exists)
+        return self.job()
+
+    def begin(self, *parts: int, check: bool = True) -> None:
+        """Let tasks begin that were to begin later."""
+        for part in parts or (1, 2):
+            self.slurm("scontrol", "update", f"jobid={self.job()}_{part}", "StartTime=now", check=check)
+
+    def open_gate(self) -> None:
+        (self.folder / "gate" / "open").touch()
+
+
+def end(process: subprocess.Popen[bytes]) -> Result:
+    stdout, stderr = process.communicate(timeout=100)
+    return Result(stdout, stderr, process.returncode)
+
+
+def printed(done: Result) -> str:
+    """What a batch has printed, but for times."""
+    return _TIMES.sub("", done.stdout.decode())
 
 
 @contextmanager
@@ -129,9 +198,13 @@ def cluster(*, track: str = "linuxproc", kill_wait: int = 2, timeout: int = 5) -
         yield made
 
 
+_clusters = itertools.count()
+
+
 def _nodes() -> list[str]:
     """Two names that no other cluster here has: Slurm names control groups after its nodes."""
-    return [f"n{os.getpid()}{letter}" for letter in "ab"]
+    number = next(_clusters)
+    return [f"n{os.getpid()}x{number}{letter}" for letter in "ab"]
 
 
 def _configure(made: Cluster, *, track: str, kill_wait: int, timeout: int) -> None:

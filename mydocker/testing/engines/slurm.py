@@ -18,7 +18,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.engines.engine import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mydocker.testing.engines.directory import Directory
 
@@ -141,14 +141,13 @@ class SlurmJob:
         self._run("scancel", self.number)
 
     def reasons(self) -> dict[int, str]:
-        """By one call of scontrol, which has one line for each task that has begun."""
+        """By one call of scontrol, which has a line for each task that has begun, and one for all others."""
         found = {}
         for line in self._run("scontrol", "-o", "show", "job", self.number).splitlines():
             fields = dict(_FIELD.findall(line))
-            part = whole_number(fields.get("ArrayTaskId", ""), _MOST)
-            if part and fields.get("ArrayJobId") == self.number:
-                found[part] = self._reason(part, fields)
-        return found
+            if fields.get("ArrayJobId") == self.number:
+                found.update({part: self._reason(part, fields) for part in _parts(fields.get("ArrayTaskId", ""))})
+        return {part: reason for part, reason in found.items() if part <= self.count}
 
     def _reason(self, part: int, fields: Mapping[str, str]) -> str:
         node = fields.get("NodeList", "")
@@ -179,6 +178,15 @@ class SlurmJob:
 
     def _run(self, program: str, *words: str) -> str:
         return _run(program, *self.cluster, *words, environ=self.environ)
+
+
+def _parts(word: str) -> Iterator[int]:
+    """The tasks of `7`, or of `1,3-5%2` (sbatch(1), --array)."""
+    for each in word.partition("%")[0].split(","):
+        first, _, last = each.partition("-")
+        begin, end = (whole_number(number, _MOST) for number in (first, last or first))
+        if begin and end:
+            yield from range(begin, end + 1)
 
 
 def _run(program: str, *words: str, environ: Mapping[str, str]) -> str:
