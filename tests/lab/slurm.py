@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from lab.command import PATH, Command, Result
-from lab.processes import wait_for, within
+from lab.processes import mentioning, wait_for, within
 
 PROCESSORS = 8  # of each node, as Slurm counts: it does not look how many there are
 _CONFIGURATION = """\
@@ -44,7 +44,8 @@ ReturnToService=2
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=400
 SlurmdTimeout={timeout}
 MessageTimeout=5
 SlurmctldTimeout=10
@@ -52,8 +53,8 @@ InactiveLimit=0
 KillWait={kill_wait}
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
-NodeName={nodes[0]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={processors} RealMemory=1000
-NodeName={nodes[1]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={processors} RealMemory=1000
+NodeName={nodes[0]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={processors} RealMemory=4000
+NodeName={nodes[1]} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={processors} RealMemory=4000
 PartitionName=all Nodes={nodes[0]},{nodes[1]} Default=YES MaxTime=60 State=UP
 """
 _TIMES = re.compile(r"in \d+\.\d\d s$|  +\d+\.\d\d s", re.MULTILINE)
@@ -71,6 +72,7 @@ class Cluster:
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
         self.nodes = _nodes()
+        self.started: list[subprocess.Popen[bytes]] = []  # what waits for jobs
         self.environment = {"PATH": PATH, "SLURM_CONF": str(directory / "slurm.conf")}
 
     def __call__(self, *words: str, check: bool = True) -> str:
@@ -108,11 +110,21 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         assert within(20, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids)), names
+        for pid in mentioning("slurmstepd: ["):  # without slurmctld, to which it would report, it never ends
+            with suppress(OSError):
+                if str(self.directory).encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+        assert within(20, self._remove_groups), names
+
+    def _remove_groups(self) -> bool:
+        """Remove the control groups that Slurm leaves; False while there are processes in one."""
         groups = [path for node in self.nodes for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/slurm_{node}")]
-        for path in groups:
-            for below in sorted(path.rglob("*/"), reverse=True):
-                below.rmdir()
-            path.rmdir()
+        with suppress(OSError):
+            for path in groups:
+                for below in (*sorted(path.rglob("*/"), reverse=True), path):
+                    below.rmdir()
+            return True
+        return False
 
 
 class Batch:
@@ -139,7 +151,9 @@ class Batch:
 
     def start(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         environment = {**self.environment, **(env or {})}
-        return self.command.start("test", *self._words(*words), cwd=self.folder, env=environment)
+        process = self.command.start("test", *self._words(*words), cwd=self.folder, env=environment)
+        self.slurm.started.append(process)
+        return process
 
     def report(self) -> Result:
         return self.command("report", str(self.directory), cwd=self.folder, env=self.environment)
@@ -196,6 +210,9 @@ def cluster(*, track: str = "linuxproc", kill_wait: int = 2, timeout: int = 5) -
             made.start_node(node)
         assert within(30, made.is_up), made("sinfo", "-N", check=False)
         yield made
+        for process in made.started:
+            process.kill()
+            process.communicate()
 
 
 _clusters = itertools.count()

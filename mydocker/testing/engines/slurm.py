@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from mydocker.testing.engines.directory import Directory
 
-_TIMEOUT = 60.0  # seconds for one of Slurm's programs
+_TIMEOUT = 20.0  # seconds for one of Slurm's programs; meanwhile no signal is heard
+_SUBMIT_TIMEOUT = 120.0  # the same for sbatch, which may not be in vain
 _PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
 _MOST = 100_000  # parts
@@ -101,7 +102,7 @@ class SlurmSubmission(Record):
     def start(self) -> SlurmJob:
         self.directory.write(_SCRIPT, self.script(), mode=0o700)
         environ = {name: value for name, value in self.environ.items() if name not in _NOT_PASSED}
-        output = _run(*self.line(), environ=environ)
+        output = _run(*self.line(), environ=environ, timeout=_SUBMIT_TIMEOUT)
         id = output.strip().rpartition("\n")[2]
         if not _SUBMITTED.fullmatch(id):
             raise HostError(f"sbatch printed no number of a job, but {programs.printable(output.encode())}")
@@ -189,10 +190,10 @@ def _parts(word: str) -> Iterator[int]:
             yield from range(begin, end + 1)
 
 
-def _run(program: str, *words: str, environ: Mapping[str, str]) -> str:
+def _run(program: str, *words: str, environ: Mapping[str, str], timeout: float = _TIMEOUT) -> str:
     """What PROGRAM prints. Raises HostError."""
     environment = {"LC_ALL": "", **environ}
-    output = programs.run(program, *words, environment=environment, path=_path(environ), timeout=_TIMEOUT)
+    output = programs.run(program, *words, environment=environment, path=_path(environ), timeout=timeout)
     return output.decode(errors="replace")
 
 
