@@ -9,12 +9,11 @@ import time
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
-from mydocker.cli.common.own_program import own_program
 from mydocker.cli.output.reports import UNWRITTEN
 from mydocker.cli.testing.options import passed_on
 from mydocker.errors import MydockerError
 from mydocker.kernel.signals import Signals
-from mydocker.paths import absolute, current_directory
+from mydocker.paths import absolute, current_directory, own_program
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import get_image
 from mydocker.testing.batch.batch import exit_code
