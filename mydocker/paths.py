@@ -82,7 +82,7 @@ def import_path() -> list[str]:
 
 
 def own_program() -> str:
-    """The absolute path of the command that runs now, for what calls it later: a unit of systemd, a job of a cluster."""
+    """The absolute path of the command that runs now, for what calls it later: a systemd unit, a job of a cluster."""
     import shutil
     import sys
 
