@@ -88,8 +88,8 @@ class Following:
                 yield result
 
     def _take_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:  # the terminal is gone, and the parts do not need it
-            self.left = True
+        if number == signal.SIGHUP:  # the terminal is gone, which the parts do not need; nohup(1) does neither
+            self.left = signal.getsignal(number) != signal.SIG_IGN
         elif number in STOPPING and self.stopped:
             self.deadline = 0.0
         elif number in STOPPING:
