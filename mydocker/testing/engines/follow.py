@@ -163,6 +163,7 @@ class Following:
 
     def _conclude(self) -> None:
         self._read(torn=True)
+        self.merge.name_unread()
         if any(self.awaited.values()):
             with suppress(HostError):
                 self.reasons = self.engine.reasons() | self.reasons

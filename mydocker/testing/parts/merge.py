@@ -39,32 +39,40 @@ class Merge:
         self.divisions: dict[int, set[int]] = {}  # by the number of parts, the parts that have said anything
         self.found: dict[int, list[PartResult]] = {}
         self.lines = 0  # that could be read
+        self.unread: dict[str, list[int]] = {}  # by the path of a file, the numbers of those that could not
 
     def add(self, path: str, lines: Iterable[bytes]) -> None:
         """The LINES of the report in file PATH. Raises UsageError if it is of another batch, or no such report."""
         before = self.lines
         for number, raw in enumerate(lines, start=1):
             self.add_line(path, number, raw)
+        self.name_unread()
         if self.lines == before:
             self.warn(f"{path} has no results")
 
     def add_line(self, path: str, number: int, raw: bytes) -> PartResult | None:
-        """Line NUMBER, from 1, of the report in file PATH: the result in it, if there is one. One that cannot be read
-        is named by a warning. Raises UsageError if it is of another batch."""
+        """Line NUMBER, from 1, of the report in file PATH: the result in it, if there is one. Raises UsageError if it is
+        of another batch."""
+        found = None
         try:
             data = dict(json.loads(raw))
             self._is_of_this(path, data)
-            found = None
             if "cases" in data:
                 self._head(data)
             else:
                 found = from_line(data)
                 self.found.setdefault(found.place.number, []).append(found)
             self.lines += 1
-            return found
         except _BROKEN:
-            self.warn(f"{path}:{number}: this line is torn, or of no JSONL report: it is left out")
-            return None
+            self.unread.setdefault(path, []).append(number)
+        return found
+
+    def name_unread(self) -> None:
+        """Warn of the lines that could not be read since the last time."""
+        for path, (first, *others) in self.unread.items():
+            more = f", as are {len(others)} others" if others else ""
+            self.warn(f"{path}:{first}: this line is torn, or of no JSONL report, and left out{more}")
+        self.unread.clear()
 
     def _is_of_this(self, path: str, data: dict[str, Any]) -> None:
         batch, of = str(data["batch"]), int(data["of"])

@@ -7,7 +7,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -155,10 +154,13 @@ def test_requeued(slow: Batch) -> None:
 
 
 def _run_again(batch: Batch) -> None:
-    """Let the second part, which waits for two minutes once it is back in the queue, begin at once, and end."""
-    while not (batch.directory / "2.1.jsonl").exists():
+    """Let the second part, which waits for two minutes once it is back in the queue, begin at once, and end. Slurm may
+    forget that it was requested while the first attempt still ends, and has to be left alone between two requests."""
+    again = (batch.directory / "2.1.jsonl").exists
+    wait_for(lambda: batch.slurm.tasks(batch.job()).get(2) == "PENDING")
+    while not again():
         batch.begin(2, check=False)
-        time.sleep(0.2)
+        within(3, again)
     batch.open_gate()
 
 

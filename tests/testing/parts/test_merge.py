@@ -127,6 +127,9 @@ def test_what_is_lost_is_an_error(alpine: Command, folder: pathlib.Path) -> None
     (folder / "torn.jsonl").write_bytes(raw[: raw.index(b"\n") + 100])
     torn = alpine("report", "torn.jsonl", "2.jsonl", cwd=folder)
     assert torn.code == 3 and re.search(rb"torn\.jsonl:\d+: this line is torn", torn.stderr), torn
+    (folder / "other.txt").write_bytes(b"a\nb\nc\n")
+    other = alpine("report", "other.txt", cwd=folder)
+    assert (other.code, other.stderr.count(b"left out, as are 2 others")) == (2, 1), other
     (folder / "headless.jsonl").write_bytes(b"".join(raw.splitlines(keepends=True)[2:]))
     headless = alpine("report", "headless.jsonl", cwd=folder)
     assert headless.code == 3 and re.search(rb"ERROR   case \d+ of \d+\n", headless.stdout), headless
