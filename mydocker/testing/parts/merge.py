@@ -51,7 +51,7 @@ class Merge:
             self.warn(f"{path} has no results")
 
     def add_line(self, path: str, number: int, raw: bytes) -> PartResult | None:
-        """Line NUMBER, from 1, of the report in file PATH: the result in it, if there is one. Raises UsageError if it is
+        """Line NUMBER, from 1, of the report in file PATH: the result in it, if any. Raises UsageError if it is
         of another batch."""
         found = None
         try:
