@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 _VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile", "--ignore")
 _WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
+# options of `config` for something else than a Compose file
+_NO_COMPOSE_FILE = (
+    "--to",
+    "--services",
+    "--images",
+    "--volumes",
+    "--networks",
+    "--profiles",
+    "-q",
+    "--quiet",
+    "-h",
+    "--help",
+)
 _INSTEAD = {  # of other commands of docker compose
     "events": "'mydocker compose ps' says what there is now",
     "publish": "a file and its images are published by git and by 'mydocker push'",
@@ -38,6 +51,8 @@ def compose_command(argv: list[str]) -> int:
         return PROJECT_COMMANDS[name](before, rest)
     elif name not in _WITH_PROJECT:
         raise _unknown(name)
+    if name == "config" and not any(word.split("=")[0] in _NO_COMPOSE_FILE for word in rest):
+        rest = ["--to", "compose", *rest]  # which is what docker compose prints
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command([*before, *rest])
 

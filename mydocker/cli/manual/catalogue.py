@@ -67,7 +67,7 @@ COMMANDS = {
         *_rows(
             "spec files",
             ("check", "[OPTIONS] [PATH...]", "Validate spec files, and run nothing"),
-            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form"),
+            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form, or another one"),
             ("explain", "[OPTIONS] [FILE...] | run ...", "Print the equivalent docker run line, or a shell script"),
             ("unit", "[OPTIONS] [FILE|NAME...]", "Print or install units of systemd that run containers"),
             ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),

@@ -15,7 +15,7 @@ import yaml
 
 from mydocker.errors import Problem
 from mydocker.record import Record
-from mydocker.specs.nodes.node import AsWritten, Mapping, Node, Scalar, Sequence, problem_at
+from mydocker.specs.nodes.node import AsWritten, Bare, Mapping, Node, Scalar, Sequence, problem_at
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
@@ -28,6 +28,9 @@ MERGE_TAGS = ("!reset", "!override")  # of Compose files
 _MARKS = re.compile("^\ufeff+", re.MULTILINE)
 _BLANKS = " \t"
 _ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
+# numbers of YAML 1.2 (section 10.3.2) that are text for YAML 1.1, whose rules the library writes by
+_NUMBER = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_BREAKS = frozenset("\r\x85\u2028\u2029")
 _WIDTH = 110  # of a line of text that may be broken
 
 
@@ -275,10 +278,17 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def _text(self, data: str) -> yaml.ScalarNode:
-        return self.represent_scalar(f"{_CORE}str", data, style="|" if "\n" in data else None)
+        style = "|" if "\n" in data else "'" if _NUMBER.fullmatch(data) else None
+        if not _BREAKS.isdisjoint(data):  # which are line breaks for the library, and would become others
+            style = '"'
+        return self.represent_scalar(f"{_CORE}str", data, style=style)
+
+    def _bare(self, data: Bare) -> yaml.ScalarNode:
+        return self.represent_scalar(f"{_CORE}int", str(data))
 
 
 _Dumper.add_representer(str, _Dumper._text)
+_Dumper.add_representer(Bare, _Dumper._bare)
 
 
 def write_documents(documents: Iterable[Any]) -> str:
@@ -296,4 +306,6 @@ def escape(data: Any) -> Any:
         return [escape(item) for item in data]
     if isinstance(data, AsWritten):
         return str(data)
+    if isinstance(data, Bare):
+        return data
     return data.replace("$", "$$") if isinstance(data, str) else data

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.unit_file import Setting
 
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
-_SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
+SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
 # for other programs than the container's: systemd's start-up messages and reloading, Podman's logs, pulls and hooks
 _IDLE_WORDS = """
     Annotation HealthLogDestination HealthMaxLogCount HealthMaxLogSize Notify ReloadCmd ReloadSignal Retry
@@ -78,7 +78,7 @@ def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[E
         if not row.metavar:
             yield row.key, data_at(each.value, boolean(each, context))
             continue
-        words = resolve_words(each, context) if row.quadlet in _SPLIT else [resolve(each, context)]
+        words = resolve_words(each, context) if row.quadlet in SPLIT else [resolve(each, context)]
         yield from ((row.key, text_at(each.value, word)) for word in words)
 
 

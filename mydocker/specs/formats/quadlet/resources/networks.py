@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import NetworkAttachment
     from mydocker.specs.nodes.unit_file import Setting
 
-_WITH_OPTIONS = ("bridge",)  # and units of networks
+_WITHOUT_OPTIONS = ("container", "ns", "slirp4netns", "pasta", "host", "none", "private")  # what they have is other
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
     "alias": "aliases",
     "ip": "ipv4_address",
@@ -64,7 +64,7 @@ def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
     if name.endswith(CONTAINER) and not colon:
         return f"container:{_container_of_unit(setting, name, context)}", None
     is_unit = name.endswith(NETWORK)
-    if not is_unit and name not in _WITH_OPTIONS:
+    if not is_unit and name in _WITHOUT_OPTIONS:
         return text, None
     members = _members(setting, options, context) if colon else {}
     if is_unit:
