@@ -50,6 +50,7 @@ _EXAMPLES = (
     ("mydocker test -k 'web and not slow' -x tests", "run some, and stop after the first failure"),
     ("mydocker test --report junit=report.xml tests", "write a report for a CI service"),
     ("mydocker test --shard 2/4 --report jsonl=2.jsonl tests", "run a part of them, see 'mydocker report'"),
+    ("mydocker test --on slurm -n 8 tests", "run all in parts on a cluster"),
     ("mydocker test --image IMAGE cst.yaml", "run a file of container-structure-test"),
 )
 
