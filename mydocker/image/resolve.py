@@ -43,11 +43,7 @@ def resolve(
         if here and (image := store.find(reference, platform)):
             return image
     if policy == "never" and reference.location is None:
-        raise ImageNotFoundError(
-            f"image {reference.familiar} for {platform} is not in the store",
-            hint=_hint_on_ids(store, reference, platform)
-            or "pulling is off (--pull never, --offline); --pull missing fetches it",
-        )
+        raise _not_here(reference, platform, store)
     from mydocker.image.model.progress import NOTE, Step, silence
     from mydocker.image.pull import pull
 
@@ -57,7 +53,16 @@ def resolve(
     try:
         return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
     except RegistryError as error:
-        raise type(error)(error.message, hint=_hint_on_ids(store, reference, platform) or error.hint) from None
+        error.hint = _hint_on_ids(store, reference, platform) or error.hint
+        raise
+
+
+def _not_here(reference: Reference, platform: Platform, store: Store) -> ImageNotFoundError:
+    return ImageNotFoundError(
+        f"image {reference.familiar} for {platform} is not in the store",
+        hint=_hint_on_ids(store, reference, platform)
+        or "pulling is off (--pull never, --offline); --pull missing fetches it",
+    )
 
 
 def _hint_on_ids(store: Store, reference: Reference, platform: Platform) -> str:

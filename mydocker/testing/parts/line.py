@@ -92,14 +92,7 @@ def case_of(described: dict[str, Any], number: int) -> Case:
 
 def from_line(data: dict[str, Any]) -> PartResult:
     """The opposite of `as_line`. Raises ValueError, KeyError, TypeError or AttributeError for what is no such line."""
-    place = Place(
-        number=int(data["number"]),
-        of=int(data["of"]),
-        batch=str(data["batch"]),
-        part=str(data["part"]),
-        node=str(data["node"]),
-        time=float(data["time"]),
-    )
+    place = _place(data)
     case, rest = case_of(data["case"], place.number), data["rest"]
     if data["verdict"] not in VERDICTS or not 0 <= place.number < place.of:
         raise ValueError(data["verdict"])
@@ -134,6 +127,17 @@ def from_line(data: dict[str, Any]) -> PartResult:
         cut_short=bool(rest.get("cut_short")),
     )
     return PartResult(result=result, place=place)
+
+
+def _place(data: dict[str, Any]) -> Place:
+    return Place(
+        number=int(data["number"]),
+        of=int(data["of"]),
+        batch=str(data["batch"]),
+        part=str(data["part"]),
+        node=str(data["node"]),
+        time=float(data["time"]),
+    )
 
 
 def _attempt(data: dict[str, Any], case: Case) -> JudgedCase:
