@@ -33,7 +33,10 @@ _LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
 _PACKAGES = {  # Debian's names; other distributions mostly agree
     "buildah": "buildah",
+    "erofsfuse": "erofsfuse",
     "ip": "iproute2",
+    "mkfs.erofs": "erofs-utils",
+    "mksquashfs": "squashfs-tools",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "nft": "nftables",
@@ -43,6 +46,7 @@ _PACKAGES = {  # Debian's names; other distributions mostly agree
     "scontrol": "slurm-client",
     "slirp4netns": "slirp4netns",
     "squeue": "slurm-client",
+    "squashfuse_ll": "squashfuse",
 }
 
 

@@ -32,13 +32,14 @@ def resolve(
     What is in files is read each time. PROGRESS gets each step of a pull; perhaps from other
     threads, one at a time. No thread is left when this returns. Raises ImageError or one of its children, or HostError.
     """
+    if reference.is_file_system:
+        return _in_file_system(reference, platform)
     if age is not None and _is_older(store, reference, platform, age):
         policy = "always"
     here = policy != "always" and reference.location is None
     if here and (image := store.find(reference, platform) or _of_id(store, reference)):
         return image
-    alias = _alias(reference, platform, store, environ)
-    if alias:
+    if alias := _alias(reference, platform, store, environ):
         reference = alias.reference
         if here and (image := store.find(reference, platform)):
             return image
@@ -74,6 +75,12 @@ def _hint_on_ids(store: Store, reference: Reference, platform: Platform) -> str:
     return (
         "the store has it for other ids than this machine's /etc/subuid and /etc/subgid grant: pull it on this machine"
     )
+
+
+def _in_file_system(reference: Reference, platform: Platform) -> StoredImage:
+    from mydocker.image.files import file_system
+
+    return file_system.find(reference, platform)
 
 
 def _alias(reference: Reference, platform: Platform, store: Store, environ: Mapping[str, str]) -> Alias | None:

@@ -149,10 +149,10 @@ def _name(text: str) -> Reference | None:
 def in_store(name: Reference, text: str) -> Reference:
     """NAME, given as TEXT. UsageError if it says that the image is in files: the store has it under another one."""
     if name.location:
-        raise UsageError(
-            f"{text}: the image is in files, and this is about the store",
-            hint=f"'mydocker pull' brings it there, as {name.replace(location=None).familiar}",
-        )
+        hint = f"'mydocker pull' brings it there, as {name.replace(location=None).familiar}"
+        if name.location.is_file_system:
+            hint = "'mydocker inspect' shows what is in it"
+        raise UsageError(f"{text}: the image is in files, and this is about the store", hint=hint)
     return name
 
 

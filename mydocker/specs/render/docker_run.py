@@ -124,6 +124,9 @@ def image_of(spec: ContainerSpec, notes: Notes, *, rootfs: str = ROOTFS) -> str:
         return rootfs
     if spec.image.location is None:
         return spec.image.familiar
+    if spec.image.location.is_file_system:
+        notes.append(f"image {_source(spec.image.location)}: Docker reads no file systems; 'mydocker save' the image")
+        return spec.image.familiar
     notes.append(f"image: skopeo copy {shlex.quote(_source(spec.image.location))} docker-daemon:{spec.image.familiar}")
     return spec.image.familiar
 

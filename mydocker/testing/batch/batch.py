@@ -12,7 +12,7 @@ import os
 import select
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from mydocker.errors import HostError, refused_by_host
@@ -30,6 +30,7 @@ from mydocker.verdict.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of the batch for a container, at most
@@ -72,7 +73,7 @@ class Batch:
         is one."""
         skipped = {case.number: case.spec.skip for case in cases if case.spec.skip}
         self.schedule = Schedule(cases, skipped=skipped, refused=refused)
-        self.total, self.follow, self.warn = len(cases), follow, warn
+        self.cases, self.total, self.follow, self.warn = cases, len(cases), follow, warn
         self.limits = limits
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         self.pool = WorkerPool(
@@ -96,7 +97,7 @@ class Batch:
 
     def results(self) -> Iterator[JudgedCase]:
         """Run all; each result as soon as it is there. Abandoning the iterator kills what runs."""
-        with Signals() as signals:
+        with Signals() as signals, _held(self.cases):
             self._on(signals.descriptor, lambda: self._take_signal(signals))
             try:
                 while self.schedule.waiting or self.running:
@@ -348,3 +349,13 @@ def exit_code(results: Sequence[JudgedCase], *, interrupted: bool) -> int:
         return 130
     unjudged = ERROR in verdicts or any(result.unbegun for result in results)
     return 1 if FAILED in verdicts else 3 if unjudged else 0
+
+
+def _held(cases: Sequence[Case]) -> AbstractContextManager[None]:
+    """What keeps the images of CASES that are files mounted meanwhile."""
+    images = {case.spec.container.image for case in cases}
+    if not any(image and image.is_file_system for image in images):
+        return nullcontext()
+    from mydocker.runtime.image_file import Held
+
+    return Held(images)
