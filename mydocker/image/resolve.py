@@ -46,11 +46,22 @@ def resolve(
     if policy == "never" and reference.location is None:
         raise _not_here(reference, platform, store)
     from mydocker.image.model.progress import NOTE, Step, silence
-    from mydocker.image.pull import pull
 
     progress = progress or silence
     if alias:
         progress(Step(kind=NOTE, text=str(alias)))
+    return _pulled(reference, platform, store, environ, progress)
+
+
+def _pulled(
+    reference: Reference,
+    platform: Platform,
+    store: Store,
+    environ: Mapping[str, str],
+    progress: Callable[[Step], None],
+) -> StoredImage:
+    from mydocker.image.pull import pull
+
     try:
         return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
     except RegistryError as error:
