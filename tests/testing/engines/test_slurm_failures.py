@@ -145,7 +145,9 @@ def test_requeued(slow: Batch) -> None:
     """The results of the first attempt that have no verdict do not count."""
     process = slow.start()
     job = slow.job_with_slow_case()
+    number = slow.slurm("squeue", "-h", "-j", f"{job}_2", "-o", "%A").strip()
     slow.slurm("scontrol", "requeue", f"{job}_2")
+    wait_for(lambda: not mentioning(f"slurmstepd: [{number}.batch]"))  # or the node refuses the next attempt
     _run_again(slow)
     assert b'"cut_short": true' in (slow.directory / "2.0.jsonl").read_bytes()
     done = end(process)
@@ -159,6 +161,7 @@ def _run_again(batch: Batch) -> None:
     again = (batch.directory / "2.1.jsonl").exists
     wait_for(lambda: batch.slurm.tasks(batch.job()).get(2) == "PENDING")
     while not again():
+        batch.slurm("scontrol", "release", f"{batch.job()}_2", check=False)  # held if a node has refused it
         batch.begin(2, check=False)
         within(3, again)
     batch.open_gate()
