@@ -259,11 +259,15 @@ def _locked(networks: str) -> Iterator[None]:
 def _publish(networks: str, network: Network) -> None:
     """Stage, sync, rename: after a crash the network is there as a whole, or not at all."""
     staged = f"{networks}/{_NEW}{os.urandom(8).hex()}"
-    os.mkdir(staged, 0o700)
-    os.mkdir(f"{staged}/leases", 0o700)
-    _write(f"{staged}/network.json", network)
-    sync_directory(staged)
-    os.rename(staged, f"{networks}/{network.name}")
+    try:
+        os.mkdir(staged, 0o700)
+        os.mkdir(f"{staged}/leases", 0o700)
+        _write(f"{staged}/network.json", network)
+        sync_directory(staged)
+        os.rename(staged, f"{networks}/{network.name}")
+    except OSError:  # the disk is full: nothing more is to lie there after each attempt
+        remove_tree.remove(staged)
+        raise
     sync_directory(networks)
 
 

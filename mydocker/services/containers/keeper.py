@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
+from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, StoreError
 from mydocker.image.store import remove_tree
 from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import retitle
@@ -216,8 +216,10 @@ class Keeper(Companion):
         for name in os.listdir(scratch):
             if name not in _KEPT:
                 remove_tree.remove(f"{scratch}/{name}")
+        with suppress(StoreError):  # it may have been renamed or connected to networks since the last start
+            self.config = directory.read(self.directory).config
         plan = plan_launch(
-            self.config.spec,
+            self.config.current_spec,
             self.image,
             store=self.store,
             environ=self.environ,
