@@ -39,7 +39,11 @@ _PACKAGES = {  # Debian's names; other distributions mostly agree
     "newuidmap": "uidmap",
     "nft": "nftables",
     "pasta": "passt",
+    "sbatch": "slurm-client",
+    "scancel": "slurm-client",
+    "scontrol": "slurm-client",
     "slirp4netns": "slirp4netns",
+    "squeue": "slurm-client",
 }
 
 

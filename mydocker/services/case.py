@@ -103,7 +103,8 @@ class Span(Record):
 class JudgedCase(Record):
     """The verdict. `reason` explains it: of an error, of a skipped case.
 
-    `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
+    `unbegun`: the batch ended before its turn; `cut_short`: while it ran. `earlier`: the results of the attempts before
+    the last.
     """
 
     case: Case
@@ -115,6 +116,12 @@ class JudgedCase(Record):
     spans: tuple[Span, ...] = ()  # of all attempts
     earlier: tuple[JudgedCase, ...] = ()
     unbegun: bool = False
+    cut_short: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a verdict on the case itself, and not only on the batch."""
+        return not (self.unbegun or self.cut_short)
 
     @property
     def began(self) -> float:

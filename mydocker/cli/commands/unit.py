@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 
 from mydocker.cli.common import say
+from mydocker.cli.common.own_program import own_program
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.options import add_project, is_file, load_cases, project_options
 from mydocker.errors import HostError, UsageError
@@ -88,8 +87,8 @@ def _of_container(name: str, options: argparse.Namespace) -> Units:
     unit = ServiceUnit(
         name=f"{config.title}.service",
         description=f"Container {config.title}",
-        command=(_program(), "start", "--attach", config.title),
-        stop=(_program(), "stop", config.title),
+        command=(own_program(), "start", "--attach", config.title),
+        stop=(own_program(), "stop", config.title),
         notifies=False,
         grace=config.spec.stop_grace_period,
         wanted_by=_wanted_by(options),
@@ -112,7 +111,7 @@ def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     unit = ServiceUnit(
         name=f"{name}.service",
         description=f"Containers of {', '.join(os.path.basename(word) for word in words)}",
-        command=(_program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
+        command=(own_program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
         before=tuple(_pulls(loaded.cases)),
         notifies=together,
         grace=max((case.container.stop_grace_period for case in loaded.cases), default=10.0),
@@ -141,7 +140,7 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
         unit = ServiceUnit(
             name=f"{names[service.name]}.service",
             description=f"Service {service.name} of {project.name}",
-            command=(_program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
+            command=(own_program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
             before=tuple(_pulls([case])),
             is_job=service.name in jobs,
             notifies=service.name not in jobs,
@@ -193,14 +192,8 @@ def _pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
         spec = case.container
         if spec.image and spec.pull_policy != "never" and spec.image.location is None:
             platform = ("--platform", str(spec.platform)) if spec.platform else ()
-            found[(_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
+            found[(own_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
     return [*found]
-
-
-def _program() -> str:
-    """The absolute path of the command that runs now."""
-    path = sys.argv[0]
-    return absolute(path) if os.path.isfile(path) and os.access(path, os.X_OK) else shutil.which("mydocker") or path
 
 
 def _unit_name(text: str) -> str:

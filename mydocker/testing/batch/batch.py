@@ -117,7 +117,8 @@ class Batch:
             verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
             reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
             result = JudgedCase(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
-            self._conclude(result.replace(earlier=self._earlier(case)))
+            cut_short = self.ending and attempt > 1
+            self._conclude(result.replace(earlier=self._earlier(case), cut_short=cut_short))
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
@@ -273,6 +274,7 @@ class Batch:
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
             result = JudgedCase(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
+            result = result.replace(cut_short=self.ending)
         else:
             result = _judged(run, finding)
         spans = self.spans.setdefault(run.case.number, [])

@@ -59,6 +59,7 @@ def as_line(result: JudgedCase) -> dict[str, Any]:
             "cut": [*result.finding.cut],
             "not_kept": clean(result.finding.not_kept),
             "unbegun": result.unbegun,
+            "cut_short": result.cut_short,
         },
     }
 
@@ -126,6 +127,7 @@ def from_line(data: dict[str, Any]) -> PartResult:
         ),
         earlier=tuple(_attempt(each, case) for each in data["earlier"]),
         unbegun=bool(rest["unbegun"]),
+        cut_short=bool(rest.get("cut_short")),
     )
     return PartResult(result=result, place=place, node=str(data["node"]), time=float(data["time"]))
 
