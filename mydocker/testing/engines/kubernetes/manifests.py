@@ -52,17 +52,17 @@ class Layout(Record):
         """The name of the Job of PART, from 1."""
         return f"{self.name}-{part}"
 
-    @property
-    def selector(self) -> str:
-        """What chooses all objects, for kubectl."""
-        return f"app.kubernetes.io/instance={self.name}"
 
-    @property
-    def made(self) -> tuple[str, ...]:
-        """All objects, as `kubectl delete` names them; the Jobs come first."""
-        jobs = tuple(f"job/{self.job(part)}" for part in range(1, len(self.commands) + 1))
-        others = (("configmap", self.files is not None), ("secret", bool(self.variables)))
-        return (*jobs, *(f"{kind}/{self.name}" for kind, is_made in others if is_made))
+def instance(name: str) -> str:
+    """What chooses all objects of the batch NAME, for kubectl."""
+    return f"app.kubernetes.io/instance={name}"
+
+
+def made(layout: Layout) -> tuple[str, ...]:
+    """All objects, as `kubectl delete` names them; the Jobs come first."""
+    of_jobs = tuple(f"job/{layout.job(part)}" for part in range(1, len(layout.commands) + 1))
+    others = (("configmap", layout.files is not None), ("secret", bool(layout.variables)))
+    return (*of_jobs, *(f"{kind}/{layout.name}" for kind, is_made in others if is_made))
 
 
 def objects(layout: Layout) -> list[Object]:
@@ -74,10 +74,10 @@ def inputs(layout: Layout, *, owners: Sequence[Object] = ()) -> list[Object]:
     """The ConfigMap and the Secret. They are deleted with the last of OWNERS, Jobs as the API has returned them."""
     metadata = _metadata(layout, layout.name)
     if owners:
-        names = ("apiVersion", "kind")
         metadata["ownerReferences"] = [
-            {**{name: job[name] for name in names}, "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+            {"apiVersion": "batch/v1", "kind": "Job", **{name: job["metadata"][name] for name in ("name", "uid")}}
             for job in owners
+            if {"name", "uid"} <= job.get("metadata", {}).keys()
         ]
     found: list[Object] = []
     if layout.files is not None:

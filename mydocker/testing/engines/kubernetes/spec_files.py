@@ -138,8 +138,8 @@ def _check_size(files: Sequence[str]) -> None:
     largest = sorted(files, key=lambda file: -sizes[file])[:_SHOWN]
     listed = ", ".join(f"{file} ({sizes[file] / LIMIT:.1f} MiB)" for file in largest)
     raise UsageError(
-        f"the files of these specs have {sum(sizes.values()) / LIMIT:.1f} MiB, and a ConfigMap holds 1 MiB; the largest "
-        f"are {listed}",
+        f"the files of these specs have {sum(sizes.values()) / LIMIT:.1f} MiB, and a ConfigMap holds 1 MiB; the "
+        f"largest are {listed}",
         hint="put them into the image of the runner, and name their directory there: --runner-dir /specs",
     )
 
@@ -151,4 +151,6 @@ def _packed(file: str, root: str) -> PackedFile:
     except UnicodeEncodeError:
         raise UsageError(f"{path!r}: its name is not UTF-8, so it cannot be in a ConfigMap") from None
     with open(file, "rb") as opened:
-        return PackedFile(path=path, content=opened.read(), mode=stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o777)
+        return PackedFile(
+            path=path, content=opened.read(), mode=stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o777
+        )
