@@ -24,8 +24,11 @@ class Engine(Protocol):
 
     id: str  # what the engine calls it, and State.id
     title: str  # for people: `Slurm job 7`
-    interval: float  # seconds between two questions to it
     is_detached: bool  # whether the parts go on, and their results come, when mydocker is no longer there
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two questions to it."""
 
     def presence(self) -> Presence:
         """The parts that are there now. Asked every few seconds, and after an error again."""

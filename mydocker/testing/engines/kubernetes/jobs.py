@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from mydocker.testing.engines.kubernetes.manifests import Layout
 
 _PATIENCE = 120.0  # seconds that a container may wait for what hardly comes, such as an image that cannot be pulled
-_NO_PODS = 5.0  # seconds after which a Job without pods is asked about
+_AT_FIRST, _LATER, _BEGINNING = 1.0, 3.0, 60.0  # seconds between two looks, in the first so many seconds and later
+_NO_PODS = 3.0  # seconds after which a Job without pods is asked about
 _FORBIDDEN = "violates PodSecurity"  # Kubernetes, "Pod Security Admission"
 _PRIVILEGED = "the namespace needs the label pod-security.kubernetes.io/enforce=privileged"
 
@@ -69,7 +70,6 @@ class KubernetesJobs:
     seconds for what hardly comes.
     """
 
-    interval = 2.0
     is_detached = False
 
     def __init__(
@@ -98,6 +98,11 @@ class KubernetesJobs:
         self.stopped = False
         self.troubles: dict[str, str] = {}
         self.began = time.monotonic()
+
+    @property
+    def interval(self) -> float:
+        """Short at first, when a mistake shows itself."""
+        return _AT_FIRST if time.monotonic() < self.began + _BEGINNING else _LATER
 
     def presence(self) -> Presence:
         """By one `kubectl get`; logs are followed from here on."""
@@ -203,7 +208,7 @@ class KubernetesJobs:
     def _ends_of_job(self, part: int, pods: list[Pod]) -> Iterator[str]:
         job = self.jobs.get(part)
         if job is None:
-            yield f"there is no Job {self.name}-{part}"
+            yield "its Job was deleted" if self.layout else f"there is no Job {self.name}-{part}"
         elif job.failure == "DeadlineExceeded":
             limit = f" of {self.layout.deadline} s" if self.layout else ""
             yield f"its Job was over its time limit{limit} (DeadlineExceeded)"
@@ -214,7 +219,7 @@ class KubernetesJobs:
         elif job.is_complete:
             yield "its Job is complete"
         elif part in self.deleted:
-            yield "its Job was deleted while it ran"
+            yield "its Job was deleted"
         elif self.stopped:
             yield "interrupted"
         elif job.is_suspended:

@@ -41,7 +41,7 @@ class PodLog:
         self.complaint = ""
         self.after_end = 0  # connections that began after the end of the container
         self.ended: float | None = None  # when that was first seen
-        self.next, self.pause = 0.0, _FIRST_PAUSE
+        self.next, self.pause = 0.0, _FIRST_PAUSE / 2
 
     def step(self, pod: Pod | None) -> None:
         """POD is what it is now; None if there is none any more. Raises HostError if kubectl cannot be executed."""
@@ -60,7 +60,8 @@ class PodLog:
         elif now >= self.next:
             self.after_end += has_ended
             self._connect(follow=not has_ended)
-            self.next, self.pause = now + self.pause, min(self.pause * 2, _LONGEST_PAUSE)
+            self.pause = _FIRST_PAUSE if has_ended else min(self.pause * 2, _LONGEST_PAUSE)
+            self.next = now + self.pause
 
     def end(self) -> None:
         """Break the connection."""
