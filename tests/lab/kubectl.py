@@ -50,7 +50,7 @@ def install(directory: pathlib.Path, scenarios: dict[str, object]) -> pathlib.Pa
     programs = directory / "bin"
     programs.mkdir(parents=True)
     program = programs / "kubectl"
-    program.write_text(f"#!/bin/sh\nexec {sys.executable} -I {__file__} {directory} \"$@\"\n")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -I {__file__} {directory} "$@"\n')
     program.chmod(0o755)
     (directory / "scenarios.json").write_text(json.dumps(scenarios))
     (directory / "objects").mkdir()
@@ -87,7 +87,7 @@ class Cluster:
         assert words == ["-f", "-", "-o", "json"], words
         made = json.load(sys.stdin)
         if "no create" in self.scenarios.get("0", ()):
-            print("Error from server (Forbidden): jobs.batch is forbidden: User \"me\" cannot create", file=sys.stderr)
+            print('Error from server (Forbidden): jobs.batch is forbidden: User "me" cannot create', file=sys.stderr)
             return 1
         for item in made["items"]:
             kind, name = item["kind"].lower(), item["metadata"]["name"]
@@ -127,7 +127,7 @@ class Cluster:
             {
                 "involvedObject": {"kind": "Job", "name": job["metadata"]["name"]},
                 "reason": "FailedCreate",
-                "message": f'Error creating: pods "x" is forbidden: violates PodSecurity "baseline:latest": '
+                "message": 'Error creating: pods "x" is forbidden: violates PodSecurity "baseline:latest": '
                 "non-default capabilities",
             }
             for job in self.objects("job")
@@ -214,7 +214,12 @@ class Cluster:
             return self._pod(job, number, {"phase": "Running", "containerStatuses": [_status({"running": {}})]})
         words = (directory / "termination-log").read_text(errors="replace")[-4096:]
         own = states[number] if number < len(states) else {}
-        terminated = {"exitCode": int(code.read_text()), "reason": "Error", "message": words, **own.get("terminated", {})}
+        terminated = {
+            "exitCode": int(code.read_text()),
+            "reason": "Error",
+            "message": words,
+            **own.get("terminated", {}),
+        }
         phase = "Succeeded" if terminated["exitCode"] == 0 else "Failed"
         status = {"phase": phase, **{name: value for name, value in own.items() if name != "terminated"}}
         if "reason" not in own:
@@ -258,7 +263,9 @@ def run(cluster: Cluster, job: dict, number: int, want: object) -> None:
     unpack(cluster, pod, directory)
     log = directory / "termination-log"
     words = [word.replace("$$", "$") for word in container["args"]]
-    script = container["command"][2].replace("/dev/termination-log", str(log)).replace("chmod go-w /var/lib/mydocker", ":")
+    script = (
+        container["command"][2].replace("/dev/termination-log", str(log)).replace("chmod go-w /var/lib/mydocker", ":")
+    )
     words[0] = os.environ["FAKE_MYDOCKER"] if want != "no program" else "nonesuch"
     environment = {**os.environ, **secrets_of(cluster, container)}
     where = container["workingDir"].replace("/specs", mounts["/specs"], 1)

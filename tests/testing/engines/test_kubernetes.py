@@ -108,7 +108,7 @@ ENDS = {
     "short": "its Job is complete; the log of pod mydocker-",
     "deleted": "its Job was deleted",
     "no image": "waits: InvalidImageName: cannot start: \\x1b[31mno such thing",
-    "forbidden": "violates PodSecurity \"baseline:latest\": non-default capabilities; the namespace needs the label",
+    "forbidden": 'violates PodSecurity "baseline:latest": non-default capabilities; the namespace needs the label',
     "no program": "ended with exit code 127: ",
     "lost": "the node of pod mydocker-",
 }
