@@ -2,8 +2,8 @@
 pods what a real one says in a scenario.
 
 `install` puts it into a directory. What happens to part K is in the file `scenarios.json` there, by K: see `SCENARIOS`.
-`0` there is what happens to the program itself: the commands `get` that fail, in the order of their calls. All calls are
-in `calls`, one as a JSON list on each line; what was made is in `objects`.
+`0` there is what happens to the program itself: the commands `get` that fail, in the order of their calls. All calls
+are in `calls`, one as a JSON list on each line; what was made is in `objects`.
 """
 
 from __future__ import annotations

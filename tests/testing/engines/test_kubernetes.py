@@ -81,7 +81,7 @@ def _verdicts(path: pathlib.Path) -> list[tuple[str, str, int]]:
 
 
 def test_the_whole_is_that_of_one_run(alpine: Command, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """Though a connection breaks within a line, another ends early, a pod is evicted, and the server fails for a while."""
+    """Though a connection breaks within a line, another ends early, a pod is evicted, and the server fails at times."""
     scenarios = {"1": "cut", "2": "ended early", "3": "evicted", "0": ["", "fails", "garbage", "fails"]}
     cluster = _cluster(alpine, tmp_path, **scenarios)
     one = cluster("test", "--report", "json=one.json", "specs", cwd=folder)
