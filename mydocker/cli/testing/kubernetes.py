@@ -35,10 +35,7 @@ _PREFIXES = ("KUBERNETES_", "LD_", "MYDOCKER_", "PYTHON")
 def submission_of(
     cases: Sequence[Case], options: argparse.Namespace, *, count: int, directory: Directory
 ) -> KubernetesSubmission:
-    """COUNT Jobs that run CASES as OPTIONS say; what they may do is said first. Raises UsageError and HostError."""
-    kubectl = Kubectl(options.kubectl, os.environ)
-    if not (options.output or options.dry_run):
-        kubectl.check()
+    """COUNT Jobs that run CASES as OPTIONS say; what they may do is said first. Raises UsageError."""
     current = current_directory()
     with recorded_reads() as read:
         profiles = active_profiles(options.profile, os.environ)
@@ -64,6 +61,7 @@ def submission_of(
         "mydocker: the Jobs run containers inside their own: they ask for SYS_ADMIN and no profile of AppArmor, which "
         "Pod Security allows only in a namespace with the level privileged"
     )
+    kubectl = Kubectl(options.kubectl, os.environ)
     return KubernetesSubmission(layout, kubectl, directory, awaited=numbers_of_parts(cases, count))
 
 

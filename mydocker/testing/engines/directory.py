@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from contextlib import suppress
 
-from mydocker.errors import HostError, UsageError
+from mydocker.errors import HostError, UsageError, printable
 from mydocker.json_output import dump
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HEADING, _STATE = "batch.jsonl", "batch.json"
 _SUFFIX = ".jsonl"
 _MOST = 100_000  # parts
+_END = 1000  # bytes of a log
 
 
 class State(Record):
@@ -46,6 +48,7 @@ class Directory:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.written: list[str] = []  # names of files
         self.read: dict[str, tuple[int, int]] = {}  # by the name of a file: bytes and lines that have been read
 
     def make(self, cases: Sequence[Case], *, parts: int) -> None:
@@ -72,10 +75,18 @@ class Directory:
     def write(self, name: str, text: str, *, mode: int = 0o600) -> str:
         """Write file NAME as a whole; its path."""
         path = os.path.join(self.path, name)
+        self.written.append(name)
         with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(f"{path}.new", path)
         return path
+
+    def remove(self) -> None:
+        """Remove what this process has written, and the directory if nothing else is in it: nothing has begun."""
+        with suppress(OSError):
+            for name in self.written:
+                os.unlink(os.path.join(self.path, name))
+            os.rmdir(self.path)
 
     def keep(self, state: State) -> None:
         """Write STATE down. Raises HostError."""
@@ -127,17 +138,19 @@ class Directory:
             if name.endswith(_SUFFIX) and part:
                 yield name, part
 
-    def log(self, part: int) -> str:
-        """The path of the newest log of PART, if it has one that is not empty; else the empty string."""
-        found = []
+    def last_line(self, part: int) -> tuple[str, str]:
+        """The path of the newest log of PART that is not empty, and its last line; empty strings if there is none."""
         try:
-            for name in os.listdir(self.path):
-                if name.startswith(f"{part}.") and name.endswith(".log"):
-                    attempt = whole_number(name.split(".")[1], _MOST)
-                    found.append((-1 if attempt is None else attempt, os.path.join(self.path, name)))
-            return max((each for each in found if os.path.getsize(each[1])), default=(0, ""))[1]
+            names = [name for name in os.listdir(self.path) if name.startswith(f"{part}.") and name.endswith(".log")]
+            for path in sorted((os.path.join(self.path, name) for name in names), key=os.path.getmtime, reverse=True):
+                with open(path, "rb") as file:
+                    file.seek(max(0, os.path.getsize(path) - _END))
+                    lines = [line for line in file.read().splitlines() if line.strip()]
+                if lines:
+                    return path, printable(lines[-1].decode(errors="surrogateescape"))
         except OSError:
-            return ""
+            pass
+        return "", ""
 
 
 def _take(path: str) -> None:

@@ -46,6 +46,9 @@ class Engine(Protocol):
 class Submission(Protocol):
     """What begins a batch."""
 
+    def require(self) -> None:
+        """Raise HostError if what the engine is driven with is missing here."""
+
     def dry_run(self) -> str:
         """What `start` would submit, as text."""
 

@@ -71,9 +71,9 @@ class Following:
             poll.register(signals.descriptor, select.POLLIN)
             while True:
                 self._read()
-                yield from self._ready()
                 if self._is_over():
                     break
+                yield from self._ready()
                 if time.monotonic() >= self.next:
                     self._ask()
                 self.progress(len(self.done), self.state)

@@ -18,11 +18,13 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.engines.engine import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mydocker.testing.engines.directory import Directory
 
-_TIMEOUT = 30.0  # seconds for one of Slurm's programs
+_TIMEOUT = 20.0  # seconds for one of Slurm's programs; meanwhile no signal is heard
+_SUBMIT_TIMEOUT = 120.0  # the same for sbatch, which may not be in vain
+_PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
 _MOST = 100_000  # parts
 # options of sbatch that decide where results are, or what a part is
@@ -93,10 +95,14 @@ class SlurmSubmission(Record):
     def dry_run(self) -> str:
         return f"{self.script()}\n{shlex.join(self.line())}"
 
+    def require(self) -> None:
+        for program in _PROGRAMS:
+            programs.find(program, path=_path(self.environ))
+
     def start(self) -> SlurmJob:
         self.directory.write(_SCRIPT, self.script(), mode=0o700)
         environ = {name: value for name, value in self.environ.items() if name not in _NOT_PASSED}
-        output = _run(*self.line(), environ=environ)
+        output = _run(*self.line(), environ=environ, timeout=_SUBMIT_TIMEOUT)
         id = output.strip().rpartition("\n")[2]
         if not _SUBMITTED.fullmatch(id):
             raise HostError(f"sbatch printed no number of a job, but {programs.printable(output.encode())}")
@@ -142,14 +148,13 @@ class SlurmJob:
         """Slurm forgets a job by itself."""
 
     def reasons(self) -> dict[int, str]:
-        """By one call of scontrol, which has one line for each task that has begun."""
+        """By one call of scontrol, which has a line for each task that has begun, and one for all others."""
         found = {}
         for line in self._run("scontrol", "-o", "show", "job", self.number).splitlines():
             fields = dict(_FIELD.findall(line))
-            part = whole_number(fields.get("ArrayTaskId", ""), _MOST)
-            if part and fields.get("ArrayJobId") == self.number:
-                found[part] = self._reason(part, fields)
-        return found
+            if fields.get("ArrayJobId") == self.number:
+                found.update({part: self._reason(part, fields) for part in _parts(fields.get("ArrayTaskId", ""))})
+        return {part: reason for part, reason in found.items() if part <= self.count}
 
     def _reason(self, part: int, fields: Mapping[str, str]) -> str:
         node = fields.get("NodeList", "")
@@ -170,8 +175,8 @@ class SlurmJob:
     def _failure(self, part: int, code: str) -> str:
         """The end of a job with exit code and signal CODE."""
         status, _, number = code.partition(":")
-        log = self.directory.log(part)
-        see = f", see {log}" if log else ""
+        log, line = self.directory.last_line(part)
+        see = f"; the end of {log}: {line}" if log else ""
         if code == _CANNOT_WRITE:
             return f"its node could not write to {self.directory.path}, which has to be on all nodes"
         if number not in ("", "0"):
@@ -182,8 +187,22 @@ class SlurmJob:
         return _run(program, *self.cluster, *words, environ=self.environ)
 
 
-def _run(program: str, *words: str, environ: Mapping[str, str]) -> str:
+def _parts(word: str) -> Iterator[int]:
+    """The tasks of `7`, or of `1,3-5%2` (sbatch(1), --array)."""
+    for each in word.partition("%")[0].split(","):
+        first, _, last = each.partition("-")
+        begin, end = (whole_number(number, _MOST) for number in (first, last or first))
+        if begin and end:
+            yield from range(begin, end + 1)
+
+
+def _run(program: str, *words: str, environ: Mapping[str, str], timeout: float = _TIMEOUT) -> str:
     """What PROGRAM prints. Raises HostError."""
-    path = f"{environ.get('PATH', '')}:{programs.PATH}".lstrip(":")
-    output = programs.run(program, *words, environment={"LC_ALL": "", **environ}, path=path, timeout=_TIMEOUT)
+    environment = {"LC_ALL": "", **environ}
+    output = programs.run(program, *words, environment=environment, path=_path(environ), timeout=timeout)
     return output.decode(errors="replace")
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    """Where Slurm's programs are: many sites have them in a directory that only the user's PATH has."""
+    return environ.get("PATH") or programs.PATH

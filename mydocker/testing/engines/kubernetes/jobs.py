@@ -42,6 +42,9 @@ class KubernetesSubmission:
     ) -> None:
         self.layout, self.kubectl, self.directory, self.awaited = layout, kubectl, directory, awaited
 
+    def require(self) -> None:
+        self.kubectl.require()
+
     def dry_run(self) -> str:
         """The objects as YAML, for `kubectl create -f -`."""
         return write_plain(objects(self.layout)).rstrip("\n")
@@ -110,7 +113,7 @@ class KubernetesJobs:
         for uid, log in self.logs.items():
             log.step(next((pod for pod in snapshot.pods if pod.uid == uid), None))
         for pod in snapshot.pods:
-            if pod.has_begun and pod.uid not in self.logs:
+            if (pod.has_begun or pod.has_ended) and pod.uid not in self.logs:
                 self.logs[pod.uid] = self._log(pod)
                 self.logs[pod.uid].step(pod)
         self._give_up(snapshot)
@@ -201,7 +204,7 @@ class KubernetesJobs:
         if part in self.given_up:
             return self.given_up[part]
         pods = [pod for pod in self.pods.values() if pod.part == part]
-        gaps = [log.gap for log in self.logs.values() if log.pod.part == part]
+        gaps = [log.gap for log in self.logs.values() if log.pod.part == part and (log.numbers or not any(pods_end))]
         known = [*self._ends_of_job(part, pods), *(pod.end for pod in pods), *gaps]
         return "; ".join(filter(None, known))
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _REQUEST = "--request-timeout=30s"
 _PATIENCE = 60.0  # seconds for a command, after which it is killed
 _LONG_PATIENCE = 600.0  # the same, for one that makes or deletes many objects
-_DELETION = "--timeout=90s"
+_DELETION = "--timeout=45s"  # as far as it waits
 
 
 class Kubectl:
@@ -31,8 +31,8 @@ class Kubectl:
         self.words, self.environ = tuple(words), {**environ}
         self.path = environ.get("PATH") or programs.PATH
 
-    def check(self) -> None:
-        """Raises HostError if there is no kubectl."""
+    def require(self) -> None:
+        """Raise HostError if there is no kubectl."""
         programs.find("kubectl", path=self.path)
 
     def create(self, objects: Sequence[Object]) -> list[Object]:
