@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PATIENCE = 120.0  # seconds that a container may wait for what hardly comes, such as an image that cannot be pulled
 _AT_FIRST, _LATER, _BEGINNING = 1.0, 3.0, 60.0  # seconds between two looks, in the first so many seconds and later
 _NO_PODS = 3.0  # seconds after which a Job without pods is asked about
+_LONG_WITHOUT = 60.0  # seconds after which it is said that there are no pods
 _FORBIDDEN = "violates PodSecurity"  # Kubernetes, "Pod Security Admission"
 _PRIVILEGED = "the namespace needs the label pod-security.kubernetes.io/enforce=privileged"
 
@@ -170,6 +171,8 @@ class KubernetesJobs:
         hopeless = {part: f"{why}; {_PRIVILEGED}" for part, why in refusals.items() if _FORBIDDEN in why}
         for part, why in refusals.items():
             self.troubles.setdefault("refused", f"part {part}: no pod could be made: {why}")
+        if not snapshot.pods and not self.stopped and time.monotonic() > self.began + _LONG_WITHOUT:
+            self.troubles.setdefault("none", "there is no pod yet; see 'kubectl describe job'")
         for pod in snapshot.pods:
             if pod.unplaced:
                 self.troubles.setdefault("unplaced", f"part {pod.part} waits for a node: {pod.unplaced}")
@@ -204,8 +207,11 @@ class KubernetesJobs:
         if part in self.given_up:
             return self.given_up[part]
         pods = [pod for pod in self.pods.values() if pod.part == part]
-        gaps = [log.gap for log in self.logs.values() if log.pod.part == part and (log.numbers or not any(pods_end))]
-        known = [*self._ends_of_job(part, pods), *(pod.end for pod in pods), *gaps]
+        known = [*self._ends_of_job(part, pods)]
+        for pod in pods:
+            log = self.logs.get(pod.uid)
+            # that nothing was to be had of a pod that was evicted is no news
+            known += [pod.end, log.gap if log and (log.numbers or not pod.end) else ""]
         return "; ".join(filter(None, known))
 
     def _ends_of_job(self, part: int, pods: list[Pod]) -> Iterator[str]:
