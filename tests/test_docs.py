@@ -42,6 +42,7 @@ LISTED = {
     "[runners.docker]": "for GitLab's runner, which is not here; it is read as TOML",
     "pip install -e '.[test]'": "makes the environment that the tests run in",
     "tests/bench/": "measures for minutes",
+    "--slurm=--time=30": "needs a cluster; tests/testing/engines has one",
     "make unit": "runs the tests, this one among them; test_make.py looks at the Makefile",
     "tests/parity": "takes a minute with each of Docker and Podman; .ci/run does it",
 }

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common import say
-from mydocker.cli.common.own_program import own_program
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.options import add_project, is_file, load_cases, project_options
 from mydocker.errors import HostError, UsageError
 from mydocker.image.store import Store
-from mydocker.paths import absolute, xdg_or_home
+from mydocker.paths import absolute, own_program, xdg_or_home
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers.find import find_kept
 from mydocker.services.project.plan import chosen, is_project, project_of, service_of

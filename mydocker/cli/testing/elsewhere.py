@@ -9,34 +9,11 @@ import time
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
-from mydocker.cli.common.own_program import own_program
 from mydocker.cli.output.reports import UNWRITTEN
 from mydocker.cli.testing.options import passed_on
-    submission.require()
-    if options.on == "slurm" and not _pull(cases, store):  # nodes of Kubernetes have stores of their own
-        reports.finish([], seconds=0.0)
-        return UNWRITTEN
-    directory.make(cases, parts=count)
-    with Signals():  # from now on, what has begun is ended as well
-        try:
-            engine = submission.start()
-        except BaseException:
-            directory.remove()
-            raise
-        try:
-            directory.keep(State(engine=options.on, parts=count, id=engine.id))
-            say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
-            return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
-        finally:
-            _end(engine)
-
-
-def _end(engine: Engine) -> None:
-    try:
-        engine.end()
-    except HostError as error:
-        complain(error)
-from mydocker.paths import absolute, current_directory
+from mydocker.errors import HostError, MydockerError
+from mydocker.kernel.signals import Signals
+from mydocker.paths import absolute, current_directory, own_program
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import get_image
 from mydocker.testing.batch.batch import exit_code
@@ -69,28 +46,8 @@ def run_elsewhere(
     if options.dry_run or options.output:
         print(submission.dry_run())
         return 0
-<<<<<<< HEAD
-    if options.on == "slurm" and not _pull(cases, store):  # nodes of Kubernetes have stores of their own
-        reports.finish([], seconds=0.0)
-        return UNWRITTEN
-    directory.make(cases, parts=count)
-    engine = submission.start()
-    try:
-        directory.keep(State(engine=options.on, parts=count, id=engine.id))
-        say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
-        return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
-    finally:
-        _end(engine)
-
-
-def _end(engine: Engine) -> None:
-    try:
-        engine.end()
-    except HostError as error:
-        complain(error)
-=======
     submission.require()
-    if not _pull(cases, store):
+    if options.on == "slurm" and not _pull(cases, store):  # nodes of Kubernetes have stores of their own
         reports.finish([], seconds=0.0)
         return UNWRITTEN
     directory.make(cases, parts=count)
@@ -100,10 +57,19 @@ def _end(engine: Engine) -> None:
         except BaseException:
             directory.remove()
             raise
-        directory.keep(State(engine=options.on, parts=count, id=engine.id))
-        say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
-        return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
->>>>>>> slurm
+        try:
+            directory.keep(State(engine=options.on, parts=count, id=engine.id))
+            say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
+            return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
+        finally:
+            _end(engine)
+
+
+def _end(engine: Engine) -> None:
+    try:
+        engine.end()
+    except HostError as error:
+        complain(error)
 
 
 def _submission(cases: Sequence[Case], options: argparse.Namespace, *, count: int, directory: Directory) -> Submission:

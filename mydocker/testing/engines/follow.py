@@ -52,7 +52,8 @@ class Following:
         self.merge = Merge(warn)
         self.merge.add(*directory.heading())
         self.awaited = numbers_of_parts(cases, count)  # by part, the cases of which it has reported no verdict
-        self.unheard = {part: {*numbers} for part, numbers in self.awaited.items()}  # of which it has reported nothing
+        # those of which it has reported nothing
+        self.unreported = {part: {*numbers} for part, numbers in self.awaited.items()}
         self.absent = dict.fromkeys(self.awaited, 0)  # by part, how often in succession it was not there
         self.reasons: dict[int, str] = {}
         self.done: set[int] = set()
@@ -107,7 +108,7 @@ class Following:
                 )
                 continue
             if found and found.place.number in self.awaited.get(part, ()):
-                self.unheard[part].discard(found.place.number)
+                self.unreported[part].discard(found.place.number)
                 if found.result.has_ended:
                     self.awaited[part].discard(found.place.number)
                     self.done.add(found.place.number)
@@ -151,7 +152,7 @@ class Following:
     def _ends_soon(self, presence: Presence) -> bool:
         """Whether a part seems to be gone, or has reported all that it will."""
         open_parts = [part for part, numbers in self.awaited.items() if numbers and not self._is_gone(part)]
-        return self.stopped or any(part not in presence.parts or not self.unheard[part] for part in open_parts)
+        return self.stopped or any(part not in presence.parts or not self.unreported[part] for part in open_parts)
 
     def _say(self, text: str) -> None:
         if text not in self.said:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mydocker.testing.engines.directory import Directory
 
-_TIMEOUT = 20.0  # seconds for one of Slurm's programs; meanwhile no signal is heard
+_TIMEOUT = 20.0  # seconds for one of Slurm's programs; signals wait meanwhile
 _SUBMIT_TIMEOUT = 120.0  # the same for sbatch, which may not be in vain
 _PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
