@@ -78,7 +78,9 @@ def test_what_no_schema_says() -> None:
     items = job["spec"]["template"]["spec"]["volumes"][1]["configMap"]["items"]
     assert all(KEY.fullmatch(key) for key in keys) and {item["key"] for item in items} == {*keys}
     assert base64.b64decode(secret["data"]["BYTES"]) == b"\xff"
-    policy = job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"]
+    rules = job["spec"]["podFailurePolicy"]["rules"]
+    assert [rule["action"] for rule in rules] == ["Count", "FailJob"]
+    policy = rules[1]["onExitCodes"]["values"]
     assert policy == sorted({*policy}) == [*NOT_AGAIN] and 0 not in policy
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["args"][-2:] == ["$$(HOME)", "1e3"] and container["workingDir"] == "/specs/specs"

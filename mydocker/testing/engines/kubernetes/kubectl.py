@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _REQUEST = "--request-timeout=30s"
 _PATIENCE = 60.0  # seconds for a command, after which it is killed
-_LONG_PATIENCE = 600.0  # the same, for one that makes or deletes many objects
+_MAKING, _DELETING = 600.0, 120.0  # the same, for many objects
 _DELETION = "--timeout=45s"  # as far as it waits
 
 
@@ -39,7 +39,7 @@ class Kubectl:
         """Make OBJECTS; as the cluster has them. Not `apply`, which writes each once more into an annotation, of
         256 KiB at most. Raises HostError, and some may have been made."""
         made = {"apiVersion": "v1", "kind": "List", "items": [*objects]}
-        raw = self._run("create", "-f", "-", "-o", "json", stdin=json.dumps(made).encode(), timeout=_LONG_PATIENCE)
+        raw = self._run("create", "-f", "-", "-o", "json", _REQUEST, stdin=json.dumps(made).encode(), timeout=_MAKING)
         return [each for found in _values(raw, "create") for each in _items(found)]
 
     def get(self, selector: str) -> list[Object]:
@@ -62,7 +62,7 @@ class Kubectl:
         """Delete the objects KIND/NAME, as far as they are there; a Job after its pods, which get SIGTERM. Raises
         HostError."""
         words = ("--ignore-not-found", "--cascade=foreground", f"--wait={'true' if wait else 'false'}", _DELETION)
-        self._run("delete", *names, *words, timeout=_LONG_PATIENCE)
+        self._run("delete", *names, *words, timeout=_DELETING)
 
     def logs(self, pod: str, *, follow: bool, stdout: int, stderr: int) -> programs.Background:
         """Write the log of POD, from its beginning, to STDOUT; with FOLLOW until its container ends."""

@@ -25,7 +25,7 @@ PART = "mydocker-part"  # a label without a prefix is the user's own (Kubernetes
 DIRECTORY = "/specs"  # of the spec files in a part, unless they are in its image
 STORE = "/var/lib/mydocker"
 TERMINATION_LOG = "/dev/termination-log"  # the default of terminationMessagePath
-NOT_AGAIN = (1, 2, 3, 5, 126, 127, 130)  # exit codes after which another attempt would say the same
+NOT_AGAIN = (1, 2, 3, 5, 126, 127)  # exit codes after which another attempt would say the same
 _TREE = "tree"  # the directory of the volume that is mounted: in a ConfigMap's first level, everything is a link
 _NOT_IN_KEYS = re.compile(r"[^-._a-zA-Z0-9]")
 _LONGEST = 200  # characters of a name in a key
@@ -107,16 +107,18 @@ def _job(layout: Layout, part: int, command: tuple[str, ...]) -> Object:
             "backoffLimit": 1,
             "activeDeadlineSeconds": layout.deadline,
             "ttlSecondsAfterFinished": _LASTING,
-            "podFailurePolicy": {"rules": [_final()]},
+            "podFailurePolicy": {"rules": _rules()},
             "template": {"metadata": {"labels": metadata["labels"]}, "spec": _pod(layout, command)},
         },
     }
 
 
-def _final() -> Object:
-    """mydocker has ended by itself: a case that failed is no reason for another pod."""
+def _rules() -> list[Object]:
+    """What a pod is made again for, the first rule that fits: it was evicted, preempted, or its node was drained, in
+    whatever way mydocker ended then; but not if mydocker ended by itself: a case has failed."""
+    disrupted = {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     codes = {"containerName": CONTAINER, "operator": "In", "values": [*NOT_AGAIN]}
-    return {"action": "FailJob", "onExitCodes": codes}
+    return [disrupted, {"action": "FailJob", "onExitCodes": codes}]
 
 
 def _pod(layout: Layout, command: tuple[str, ...]) -> Object:
