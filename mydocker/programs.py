@@ -255,11 +255,11 @@ def start(
     nothing. It is in a process group of its own, so Ctrl-C is not for it. Raises HostError; its exit code is 127 where
     it turns out that it cannot be executed."""
     found = find(program, path=path)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    null, parent = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), os.getpid()
     try:
         process = os.fork()
         if process == 0:
-            _become(found, (program, *arguments), environment, (null, stdout, stderr))
+            _become(found, (program, *arguments), environment, streams=(null, stdout, stderr), parent=parent)
     except OSError as error:
         raise _not_run(program, error) from None
     finally:
@@ -267,10 +267,14 @@ def start(
     return Background(process)
 
 
-def _become(program: str, words: tuple[str, ...], environment: Mapping[str, str], streams: tuple[int, ...]) -> None:
-    """The rest of a child."""
+def _become(
+    program: str, words: tuple[str, ...], environment: Mapping[str, str], *, streams: tuple[int, ...], parent: int
+) -> None:
+    """The rest of a child of PARENT."""
     try:
         _end_with_parent()
+        if os.getppid() != parent:  # which has ended before (prctl(2), PR_SET_PDEATHSIG)
+            return
         os.setpgid(0, 0)
         reset()
         for number, descriptor in enumerate([os.dup(each) for each in streams]):

@@ -134,7 +134,8 @@ def test_each_end_is_reported_with_its_reason(alpine: Command, tmp_path: pathlib
     assert again.code == 3 and b"was out of memory (OOMKilled)" in again.stdout, again
 
 
-def test_an_interrupt_ends_the_parts(alpine: Command, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # nothing is left of a log when its reader is gone
+def test_an_interrupt_ends_the_parts(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
     texts = [f"name: {n}\nimage: alpine\ncommand: sleep 1000\n" for n in (1, 2)]
     (tmp_path / "x.smoke.yaml").write_text("---\n".join([*texts, "name: short\nimage: alpine\ncommand: 'true'\n"]))
     cluster = _cluster(alpine, tmp_path)
@@ -142,7 +143,7 @@ def test_an_interrupt_ends_the_parts(alpine: Command, tmp_path: pathlib.Path) ->
     process = cluster.start(*RUN, *words, cwd=tmp_path)
     try:
         wait_for(lambda: [*(tmp_path / "parts").glob("*.jsonl.stderr")])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
