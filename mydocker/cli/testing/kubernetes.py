@@ -17,7 +17,7 @@ from mydocker.testing.engines.follow import numbers_of_parts
 from mydocker.testing.engines.kubernetes.jobs import KubernetesSubmission
 from mydocker.testing.engines.kubernetes.kubectl import Kubectl
 from mydocker.testing.engines.kubernetes.manifests import DIRECTORY, Layout
-from mydocker.testing.engines.kubernetes.spec_files import mounted_paths, pack, recorded_reads
+from mydocker.testing.engines.kubernetes.spec_files import belonging, mounted_paths, pack, recorded_reads
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +40,11 @@ def submission_of(
     with recorded_reads() as read:
         profiles = active_profiles(options.profile, os.environ)
         collect(options.paths, environ=os.environ, image=options.image, profiles=profiles)
-    mounted = mounted_paths(cases)
     named = [absolute(case.file) for case in cases]
+    loaded = belonging(read, current, named)
+    needed = [*loaded, *named, *mounted_paths(cases)]
     lock_file = [absolute(options.lock_file)] if options.frozen else []
-    packed = None if options.runner_dir else pack([*read, *mounted, *lock_file], directory=current, named=named)
+    packed = None if options.runner_dir else pack([*needed, *lock_file], directory=current, named=named)
     words = passed_on(options, cases)
     layout = Layout(
         name=f"mydocker-{secrets.token_hex(4)}",
@@ -55,7 +56,7 @@ def submission_of(
         deadline=int(parse_duration(options.timeout)) + _MARGIN if options.timeout else _LONGEST,
         files=packed,
         directory=options.runner_dir or DIRECTORY,
-        variables=_variables(cases, read, os.environ),
+        variables=_variables(cases, loaded, os.environ),
     )
     say(
         "mydocker: the Jobs run containers inside their own: they ask for SYS_ADMIN and no profile of AppArmor, which "
@@ -65,9 +66,9 @@ def submission_of(
     return KubernetesSubmission(layout, kubectl, directory, awaited=numbers_of_parts(cases, count))
 
 
-def _variables(cases: Sequence[Case], read: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of ENVIRON that the specs use: in the files that were READ, or as they are in a container."""
-    found = {name for case in cases for name in case.variables} | {*used_variables(read, environ)}
+def _variables(cases: Sequence[Case], loaded: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container."""
+    found = {name for case in cases for name in case.variables} | {*used_variables(loaded, environ)}
     for case in cases:
         container = case.spec.container
         found |= {name for name, value in container.environment.items() if environ.get(name) == value}

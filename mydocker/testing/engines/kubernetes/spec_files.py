@@ -90,10 +90,8 @@ def mounted_paths(cases: Iterable[Case]) -> list[str]:
 def pack(paths: Iterable[str], *, directory: str, named: Iterable[str] = ()) -> PackedFiles:
     """The files at PATHS, and below those that are directories, next to the current DIRECTORY; all paths are absolute.
     NAMED: the spec files. Raises UsageError if they cannot be read, or do not fit in a ConfigMap."""
-    bases = {f"{each.rstrip('/')}/" for each in (directory, *map(os.path.dirname, named))}
-    chosen = [path for path in paths if _belongs(path, bases)]
     try:
-        found = sorted({file for path in chosen for file in _files(path)})
+        found = sorted({file for path in belonging(paths, directory, named) for file in _files(path)})
         _check_size(found)
         root = os.path.commonpath([directory, *(os.path.dirname(file) for file in found)])
         files = [_packed(file, root) for file in found]
@@ -103,6 +101,12 @@ def pack(paths: Iterable[str], *, directory: str, named: Iterable[str] = ()) -> 
     if current != "." and not any(file.path.startswith(f"{current}/") for file in files):
         files.append(PackedFile(path=f"{current}/.mydocker", content=b""))  # so that the directory is there
     return PackedFiles(files=tuple(files), directory=current)
+
+
+def belonging(paths: Iterable[str], directory: str, named: Iterable[str]) -> list[str]:
+    """Those of PATHS that are of the batch, and not the system's or the user's; see `pack`."""
+    bases = {f"{each.rstrip('/')}/" for each in (directory, *map(os.path.dirname, named))}
+    return [path for path in paths if _belongs(path, bases)]
 
 
 def _belongs(path: str, bases: Iterable[str]) -> bool:
