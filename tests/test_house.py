@@ -28,6 +28,7 @@ BASE = {
     "json_output",
     "kernel",
     "message",
+    "nearest",
     "number",
     "paths",
     "programs",

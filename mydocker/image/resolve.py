@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mydocker.errors import ImageNotFoundError
+from mydocker.errors import ImageNotFoundError, RegistryError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def resolve(
     if policy == "never" and reference.location is None:
         raise ImageNotFoundError(
             f"image {reference.familiar} for {platform} is not in the store",
-            hint="pulling is off (--pull never, --offline); --pull missing fetches it",
+            hint=_hint_on_ids(store, reference, platform)
+            or "pulling is off (--pull never, --offline); --pull missing fetches it",
         )
     from mydocker.image.model.progress import NOTE, Step, silence
     from mydocker.image.pull import pull
@@ -53,7 +54,21 @@ def resolve(
     progress = progress or silence
     if alias:
         progress(Step(kind=NOTE, text=str(alias)))
-    return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
+    try:
+        return pull(reference, platform=platform, store=store, environ=environ, progress=progress)
+    except RegistryError as error:
+        raise type(error)(error.message, hint=_hint_on_ids(store, reference, platform) or error.hint) from None
+
+
+def _hint_on_ids(store: Store, reference: Reference, platform: Platform) -> str:
+    """What to do about an image that STORE has for other ids, perhaps because it was pulled on another machine."""
+    from mydocker.image.store import catalog
+
+    if not catalog.is_for_other_ids(store, reference, platform):
+        return ""
+    return (
+        "the store has it for other ids than this machine's /etc/subuid and /etc/subgid grant: pull it on this machine"
+    )
 
 
 def _alias(reference: Reference, platform: Platform, store: Store, environ: Mapping[str, str]) -> Alias | None:

@@ -34,12 +34,15 @@ class Need(Record):
 
 class Place(Record):
     """Where a case is in a batch that several machines may share: `number`, from 0, `of` so many, in the batch with the
-    digest `batch`; `part`, K/N, is who runs it."""
+    digest `batch`; `part`, K/N, is who runs it. Once it has been reported: by which `node`, and the `time` at which its
+    last attempt began, in seconds since 1970."""
 
     number: int
     of: int
     batch: str
     part: str
+    node: str = ""
+    time: float = 0.0
 
 
 class Case(Record):

@@ -37,7 +37,7 @@ COMMANDS = {
                 "[OPTIONS] [FILE...]",
                 "Run the services of a Compose file, or the containers of spec files",
             ),
-            ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),
+            ("down", "[OPTIONS] [SERVICE...]", "Stop and remove the services of a Compose file"),
             ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("report", "[OPTIONS] FILE...", "Put the results of the parts of a batch together"),

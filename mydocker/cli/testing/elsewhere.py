@@ -126,7 +126,8 @@ def _follow(following: Following, options: argparse.Namespace, reports: Reports,
     merged = following.merged
     for result in merged.results:
         reports.add(result)
-    memory.keep(merged.results)
+    if not following.left:
+        memory.keep(merged.results)
     reports.finish(merged.results, seconds=merged.seconds)
     screen.show(closing_lines(merged.results, seconds=merged.seconds, durations=options.durations))
     troubles = [*reports.troubles, *filter(None, [screen.trouble])]

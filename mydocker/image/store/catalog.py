@@ -167,6 +167,19 @@ def of_id(store: Store, name: Reference) -> StoredImage | None:
     return next((store.find(each.entries[0].reference, each.platform) for each in found), None)
 
 
+def is_for_other_ids(store: Store, reference: Reference, platform: Platform) -> bool:
+    """Whether all layers of the image that REFERENCE means are here, and some only with owners of other ids than the
+    caller's (IdMap.key)."""
+    try:
+        ref = read_ref(store.ref_path(reference, platform))
+        _, diff_ids = parse_config(read(store.blob_path(ref.config)))
+        names = {name.rpartition("-")[0] if name.count("-") > 1 else name for name in os.listdir(store.layers)}
+        lacks = any(not os.path.isdir(store.layer_path(each)) for each in diff_ids)
+    except (OSError, ValueError, ImageError, UsageError):
+        return False
+    return lacks and all(f"sha256-{each.hex}" in names for each in diff_ids)
+
+
 def of_manifest(store: Store, name: Reference, manifest: Digest) -> StoredImage | None:
     """The image with MANIFEST, whether it has a name or not, called NAME; None unless all of it is here."""
     try:

@@ -75,7 +75,8 @@ class ContainerState(Record):
     stopped: bool = False  # somebody has stopped it: unless-stopped does not start it again
     health: str = ""  # starting, healthy or unhealthy; empty without a healthcheck
     failing: int = 0  # healthchecks in a row
-    health_output: str = ""  # of the last one
+    health_output: str = ""  # of the last one, if it failed
+    health_code: int = 0  # its exit code; -1: it had no end
     addresses: dict[str, str] = {}  # by network
     last_addresses: dict[str, str] = {}  # those of the last run, which it gets again if they are free
     ports: tuple[str, ...] = ()  # published, as [HOST_IP:]PORT:TARGET/PROTOCOL

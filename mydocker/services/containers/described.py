@@ -235,7 +235,7 @@ def _state(state: ContainerState) -> dict[str, Any]:
         "FinishedAt": _time(state.finished),
     }
     if state.health:
-        last = {"ExitCode": int(bool(state.health_output)), "Output": state.health_output}
+        last = {"ExitCode": state.health_code, "Output": state.health_output}
         described["Health"] = {
             "Status": state.health,
             "FailingStreak": state.failing,

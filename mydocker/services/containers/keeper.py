@@ -413,9 +413,14 @@ class Keeper(Companion):
     def _tell_health(self) -> None:
         assert self.monitor
         monitor = self.monitor
-        found = (monitor.health, monitor.failing, monitor.output)
-        if found != (self.state.health, self.state.failing, self.state.health_output):
-            self._tell(health=monitor.health, failing=monitor.failing, health_output=monitor.output)
+        found = {
+            "health": monitor.health,
+            "failing": monitor.failing,
+            "health_output": monitor.output,
+            "health_code": monitor.exit_code,
+        }
+        if any(getattr(self.state, name) != value for name, value in found.items()):
+            self._tell(**found)
 
     # what it is asked
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 
 from mydocker.errors import HostError, refused_by_host
+from mydocker.kernel.pidfd import LONGEST_WAIT
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.case import Case, JudgedCase, Span
@@ -237,7 +238,7 @@ class Batch:
             due.append(INSIST)
         elif self.limits.timeout is not None:
             due.append(self._left())
-        return max(0.0, min(due)) * 1000 + 1 if due else None
+        return min(max(0.0, min(due)) * 1000 + 1, LONGEST_WAIT) if due else None
 
     def _receive(self, run: Attempt, descriptor: int) -> None:
         if not run.receive(descriptor):
@@ -250,8 +251,8 @@ class Batch:
             run.decide(keep=not self.ending and self._is_lost(run))
 
     def _end_of_watcher(self, run: Attempt) -> None:
-        self._forget(run.watching)
-        run.end_of_watcher()
+        if run.end_of_watcher():
+            self._forget(run.watching)
 
     def _is_lost(self, run: Attempt) -> bool:
         """Whether this attempt has failed, and is the last."""

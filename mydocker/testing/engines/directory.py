@@ -76,7 +76,8 @@ class Directory:
         """Write file NAME as a whole; its path."""
         path = os.path.join(self.path, name)
         self.written.append(name)
-        with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.replace(f"{path}.new", path)
         return path

@@ -86,7 +86,9 @@ class Following:
                 yield result
 
     def _take_signal(self, number: int) -> None:
-        if number == signal.SIGHUP and self.engine.is_detached:  # the terminal is gone, and the parts do not need it
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:  # as nohup(1) has it
+            return
+        if number == signal.SIGHUP and self.engine.is_detached:  # the terminal is gone, which the parts do not need
             self.left = True
         elif number in STOPPING and self.stopped:
             self.deadline = 0.0
@@ -161,6 +163,7 @@ class Following:
 
     def _conclude(self) -> None:
         self._read(torn=True)
+        self.merge.name_unread()
         if any(self.awaited.values()):
             with suppress(HostError):
                 self.reasons = self.engine.reasons() | self.reasons

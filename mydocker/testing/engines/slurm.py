@@ -35,7 +35,9 @@ _SUBMITTED = re.compile(r"[0-9]+(;\S+)?")  # sbatch(1), --parsable: the number, 
 _UNKNOWN = "Invalid job id"  # what squeue says of a job that Slurm has forgotten (MinJobAge in slurm.conf(5))
 _FIELD = re.compile(r"(?:^| )(\w+)=(\S*)")
 # reasons for which a job waits until somebody does something (squeue(1), "JOB REASON CODES")
-_STUCK = re.compile(r"(?i)held|launch.failed|never.?satisfied|bad.?constraints|partition.?(down|inactive)|invalid")
+_STUCK = re.compile(
+    r"(?i)held|launch.failed|never.?satisfied|bad.?constraints|partition.?(down|inactive|\w+limit)|invalid"
+)
 _CANNOT_WRITE = "0:53"  # the exit code and signal of a job whose output file cannot be opened
 _ENDS = {  # squeue(1), "JOB STATE CODES"
     "BOOT_FAIL": "its node did not boot",

@@ -39,9 +39,10 @@ def quick(alpine: Command, slurm: Cluster, tmp_path: pathlib.Path) -> Batch:
 
 def test_the_parts_are_the_whole(quick: Batch) -> None:
     whole = quick.command("test", "--report", "junit=whole.xml", ".", cwd=quick.folder)
-    done = quick("--report", "junit=all.xml")
+    done = quick("--report", "junit=all.xml", "--report", "jsonl=all.jsonl")
     assert done.code == whole.code == 1
     assert printed(done) == printed(whole) == printed(quick.report())
+    assert printed(quick.command("report", "all.jsonl", cwd=quick.folder)) == printed(whole)
     names = [
         re.findall(r'testcase .*name="([^"]*)"', (quick.folder / each).read_text()) for each in ("whole.xml", "all.xml")
     ]
@@ -52,10 +53,16 @@ def test_the_parts_are_the_whole(quick: Batch) -> None:
     }
     listed = quick.command("test", "--last-failed", "--list", ".", cwd=quick.folder)
     assert b"V=3" in listed.stdout and b"V=1" not in listed.stdout, listed
+    again = quick("--last-failed", "--dir", "again")
+    assert again.code == 1 and b"2 failed" in again.stdout and b"passed" not in again.stdout, again
 
 
-def test_options_reach_the_parts(quick: Batch) -> None:
-    again = quick("--last-failed", "-k", "not 4", "--tags", "!x", "-j", "3", "--shuffle=7")
+def test_options_reach_the_parts(alpine: Command, slurm: Cluster, tmp_path: pathlib.Path) -> None:
+    """Also where the path has what shells and Slurm treat in their own ways."""
+    quick = Batch(alpine, slurm, tmp_path / "it's $PWD 100%j")
+    quick.folder.mkdir()
+    (quick.folder / "quick.smoke.yaml").write_text(QUICK)
+    again = quick("-k", "not 4", "--tags", "!x", "-j", "3", "--shuffle=7")
     script = (quick.directory / "job.sh").read_text()
     assert "-k 'not 4' '--tags=!x' --jobs=3 --shuffle=7 --" in script, script
     assert "SLURM_CPUS_ON_NODE" not in script

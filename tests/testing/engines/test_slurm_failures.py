@@ -7,7 +7,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,12 +18,13 @@ pytestmark = [pytest.mark.root, pytest.mark.slurm]
 
 SQUEUE = """\
 #!/bin/sh
-# squeue as it is on a bad day: an error, then nothing, and then well again
+# squeue as it is on a bad day: an error, then nothing, then jobs that wait for somebody, and then well again
 count=$(($(cat "$0.count" 2>/dev/null || echo 0) + 1))
 echo $count > "$0.count"
 case $count in
     1) echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1 ;;
     2) exit 0 ;;
+    3) echo '2|PENDING|JobHeldAdmin' ;;
     *) exec /usr/bin/squeue "$@" ;;
 esac
 """
@@ -154,10 +154,13 @@ def test_requeued(slow: Batch) -> None:
 
 
 def _run_again(batch: Batch) -> None:
-    """Let the second part, which waits for two minutes once it is back in the queue, begin at once, and end."""
-    while not (batch.directory / "2.1.jsonl").exists():
+    """Let the second part, which waits for two minutes once it is back in the queue, begin at once, and end. Slurm may
+    forget that it was requested while the first attempt still ends, and has to be left alone between two requests."""
+    again = (batch.directory / "2.1.jsonl").exists
+    wait_for(lambda: batch.slurm.tasks(batch.job()).get(2) == "PENDING")
+    while not again():
         batch.begin(2, check=False)
-        time.sleep(0.2)
+        within(3, again)
     batch.open_gate()
 
 
@@ -221,7 +224,7 @@ def test_node_is_lost_and_keeps_writing(slow: Batch) -> None:
 
 
 def test_queue_does_not_answer(slow: Batch, tmp_path: pathlib.Path) -> None:
-    """An error, or no job, is no answer: it is asked again."""
+    """An error, or no job, is no answer: it is asked again. And what waits in vain is named."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "squeue").write_text(SQUEUE)
     (tmp_path / "bin" / "squeue").chmod(0o755)
@@ -232,6 +235,7 @@ def test_queue_does_not_answer(slow: Batch, tmp_path: pathlib.Path) -> None:
     slow.open_gate()
     done = end(process)
     assert done.code == 0 and b"Unable to contact slurm controller" in done.stderr, done
+    assert b" waits: JobHeldAdmin; see 'scontrol show job " in done.stderr, done
 
 
 def test_time_limit(expiring: tuple[Batch, subprocess.Popen[bytes]]) -> None:

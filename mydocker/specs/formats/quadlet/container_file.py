@@ -7,14 +7,14 @@ values.py translates those that are more than a plain word.
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS, Field
-from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
+from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words, unless_ignored
 from mydocker.specs.formats.quadlet.entries import joined
 from mydocker.specs.formats.quadlet.service import restarts, time_limit
 from mydocker.specs.formats.quadlet.systemd import dependencies
 from mydocker.specs.formats.quadlet.values import SPECIAL
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Mapping, text_at
 from mydocker.specs.nodes.reader import unknown_key
@@ -55,7 +55,8 @@ def document(context: Context, entries: Entries) -> Mapping:
     ):  # Podman puts these flags after all others
         settings = context.settings[key]
         if settings and not key.startswith("X-"):
-            found += [(settings[-1], entry) for entry in _container(key, settings, context)]
+            entries_of_key = unless_ignored(key, _container(key, settings, context), context)
+            found += [(settings[-1], entry) for entry in entries_of_key]
     found += time_limit(context)
     found += restarts(context)
     return joined(found, top)

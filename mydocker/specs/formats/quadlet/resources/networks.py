@@ -5,6 +5,7 @@ See podman-systemd.unit(5), "Network=" and "Network units [Network]", and podman
 
 from __future__ import annotations
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import (
     Context,
@@ -16,7 +17,6 @@ from mydocker.specs.formats.quadlet.context import (
     resolve_words,
 )
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, NETWORK, last, stem
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.values.network import format_attachment
 
@@ -87,10 +87,9 @@ def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]
     for word in options.split(","):
         key, _, value = word.partition("=")
         if key not in _OPTIONS:
-            near = nearest(key, _OPTIONS)
             context.reader.refuse(
                 setting.value,
-                f"option {word!r} of a network is not supported" + (f"; did you mean {near!r}?" if near else ""),
+                f"option {word!r} of a network is not supported" + did_you_mean(key, _OPTIONS),
             )
         elif key == "alias":
             found.setdefault("aliases", []).append(value)
