@@ -95,6 +95,9 @@ def test_the_whole_is_that_of_one_run(alpine: Command, folder: pathlib.Path, tmp
     assert any("TLS handshake timeout" in line for line in lines) and any("no JSON: <html>" in line for line in lines)
     assert b"\x1b" not in done.stderr and not any(line.startswith("::") for line in lines) and "torn" not in str(lines)
     assert _left(tmp_path) == []
+    for kind in ("configmap", "secret"):
+        (made,) = (tmp_path / "cluster").glob(f"deleted-{kind}-*")
+        assert len(json.loads(made.read_text())["metadata"]["ownerReferences"]) == 4  # what a killed mydocker leaves
     assert all(call[0] == "--namespace=ci" for call in kubectl.calls(tmp_path / "cluster"))
     again = cluster("report", "parts", "--report", "json=again.json", cwd=folder)
     assert again.code == 1 and _verdicts(folder / "again.json") == _verdicts(folder / "one.json")
