@@ -83,7 +83,7 @@ def test_command(argv: list[str]) -> int:
         if options.list:
             return _list(cases)
         try:
-            if any(case.spec.build for case in cases):
+            if options.on != "kubernetes" and any(case.spec.build for case in cases):
                 cases = _built(cases, offline=options.offline)
             if options.on:
                 from mydocker.cli.testing.elsewhere import run_elsewhere

@@ -8,7 +8,7 @@ import os
 from mydocker import programs
 from mydocker.cli.common import say
 from mydocker.errors import HostError, UsageError
-from mydocker.paths import own_program
+from mydocker.paths import absolute, own_program
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.render.systemd_unit import ServiceUnit, service_text, timer_text

@@ -11,7 +11,7 @@ from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.output.reports import UNWRITTEN
 from mydocker.cli.testing.options import passed_on
-from mydocker.errors import MydockerError
+from mydocker.errors import HostError, MydockerError
 from mydocker.kernel.signals import Signals
 from mydocker.paths import absolute, current_directory, own_program
 from mydocker.record import TYPE_CHECKING
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mydocker.image.store import Store
     from mydocker.services.case import Case
     from mydocker.testing.cases.select import Memory
-    from mydocker.testing.engines.engine import Submission
+    from mydocker.testing.engines.engine import Engine, Submission
     from mydocker.testing.report.formats import Reports
 
 
@@ -43,11 +43,11 @@ def run_elsewhere(
     count = min(options.parts, len(cases))
     directory = Directory(absolute(options.dir or f"mydocker-{digest(cases)[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"))
     submission = _submission(cases, options, count=count, directory=directory)
-    if options.dry_run:
+    if options.dry_run or options.output:
         print(submission.dry_run())
         return 0
     submission.require()
-    if not _pull(cases, store):
+    if options.on == "slurm" and not _pull(cases, store):  # nodes of Kubernetes have stores of their own
         reports.finish([], seconds=0.0)
         return UNWRITTEN
     directory.make(cases, parts=count)
@@ -57,13 +57,27 @@ def run_elsewhere(
         except BaseException:
             directory.remove()
             raise
-        directory.keep(State(engine=options.on, parts=count, id=engine.id))
-        say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
-        return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
+        try:
+            directory.keep(State(engine=options.on, parts=count, id=engine.id))
+            say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
+            return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
+        finally:
+            _end(engine)
+
+
+def _end(engine: Engine) -> None:
+    try:
+        engine.end()
+    except HostError as error:
+        complain(error)
 
 
 def _submission(cases: Sequence[Case], options: argparse.Namespace, *, count: int, directory: Directory) -> Submission:
     """Of the engine that OPTIONS name. Raises UsageError."""
+    if options.on == "kubernetes":
+        from mydocker.cli.testing.kubernetes import submission_of
+
+        return submission_of(cases, options, count=count, directory=directory)
     submission = SlurmSubmission(
         directory=directory,
         count=count,

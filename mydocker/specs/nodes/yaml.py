@@ -7,6 +7,7 @@ keep the last of duplicate keys, and expand aliases without limit.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ DEPTH_LIMIT = 64
 COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, nested ones included
 
 _CORE = "tag:yaml.org,2002:"
+_DOUBTFUL = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf")
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
 _MERGE = "<<"
 MERGE_TAGS = ("!reset", "!override")  # of Compose files
@@ -289,6 +291,24 @@ class _Dumper(yaml.SafeDumper):
 
 _Dumper.add_representer(str, _Dumper._text)
 _Dumper.add_representer(Bare, _Dumper._bare)
+
+
+class _PlainDumper(_Dumper):
+    """For readers of other versions of YAML: what may be a number or a truth value to one of them is quoted."""
+
+    def _text(self, data: str) -> yaml.ScalarNode:
+        is_doubtful = not data or data[0] in "0123456789.+-~=<" or data.lower() in _DOUBTFUL
+        style = "|" if "\n" in data else '"' if is_doubtful else None
+        return self.represent_scalar(f"{_CORE}str", data, style=style)
+
+
+_PlainDumper.add_representer(str, _PlainDumper._text)
+
+
+def write_plain(documents: Iterable[Any]) -> str:
+    """Plain data as a stream of documents for other programs: every text as it is, on lines of any length."""
+    text = yaml.dump_all(documents, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=math.inf)
+    return str(text)
 
 
 def write_documents(documents: Iterable[Any]) -> str:

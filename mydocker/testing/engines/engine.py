@@ -24,6 +24,11 @@ class Engine(Protocol):
 
     id: str  # what the engine calls it, and State.id
     title: str  # for people: `Slurm job 7`
+    is_detached: bool  # whether the parts go on, and their results come, when mydocker is no longer there
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two questions to it."""
 
     def presence(self) -> Presence:
         """The parts that are there now. Asked every few seconds, and after an error again."""
@@ -33,6 +38,9 @@ class Engine(Protocol):
 
     def reasons(self) -> dict[int, str]:
         """Why each part, by its number, has not reported all of its cases, as far as the engine knows."""
+
+    def end(self) -> None:
+        """Take away what the engine keeps of the batch. Called once, when nothing more is asked."""
 
 
 class Submission(Protocol):

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from mydocker.testing.parts.merge import Merged
 
 _LOOK = 0.2  # seconds between two looks at the files
-_ASK = 5.0  # seconds between two questions to the engine
-_ASK_AGAIN = 1.0  # the same, while a part that has not reported all seems to be gone
+_ASK_AGAIN = 1.0  # seconds between two questions to the engine, while a part that has not reported all seems to be gone
 _TIMES = 3  # how often in succession a part must not be there
 _SILENCE = 600.0  # seconds in which an engine may fail to answer
 _ENDING = 120.0  # seconds that parts have to end in after they were requested to
@@ -52,10 +51,9 @@ class Following:
         self.engine, self.directory, self.cases, self.warn, self.progress = engine, directory, cases, warn, progress
         self.merge = Merge(warn)
         self.merge.add(*directory.heading())
-        self.awaited = _numbers(cases, count)  # by part, the cases of which it has reported no verdict
-        self.unreported = {
-            part: {*numbers} for part, numbers in self.awaited.items()
-        }  # of which it has reported nothing
+        self.awaited = numbers_of_parts(cases, count)  # by part, the cases of which it has reported no verdict
+        # those of which it has reported nothing
+        self.unreported = {part: {*numbers} for part, numbers in self.awaited.items()}
         self.absent = dict.fromkeys(self.awaited, 0)  # by part, how often in succession it was not there
         self.reasons: dict[int, str] = {}
         self.done: set[int] = set()
@@ -63,7 +61,7 @@ class Following:
         self.stopped = self.left = False  # by a signal: the parts were to end; or they were left to themselves
         self.deadline: float | None = None
         self.answered = time.monotonic()
-        self.next = self.answered + _ASK
+        self.next = self.answered + engine.interval
         self.state, self.said = "", set[str]()
 
     def results(self) -> Iterator[JudgedCase]:
@@ -88,8 +86,10 @@ class Following:
                 yield result
 
     def _take_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:  # the terminal is gone, which the parts do not need; nohup(1) does neither
-            self.left = signal.getsignal(number) != signal.SIG_IGN
+        if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:  # as nohup(1) has it
+            return
+        if number == signal.SIGHUP and self.engine.is_detached:  # the terminal is gone, which the parts do not need
+            self.left = True
         elif number in STOPPING and self.stopped:
             self.deadline = 0.0
         elif number in STOPPING:
@@ -142,14 +142,14 @@ class Following:
             presence = self.engine.presence()
         except HostError as error:
             self._say(f"warning: {error.message}; it is asked again")
-            self.next = time.monotonic() + _ASK
+            self.next = time.monotonic() + self.engine.interval
             return
         self.answered, self.state = time.monotonic(), presence.state
         for trouble in presence.troubles:
             self._say(f"warning: {trouble}")
         for part in self.awaited:
             self.absent[part] = 0 if part in presence.parts else self.absent[part] + 1
-        self.next = self.answered + (_ASK_AGAIN if self._ends_soon(presence) else _ASK)
+        self.next = self.answered + (_ASK_AGAIN if self._ends_soon(presence) else self.engine.interval)
 
     def _ends_soon(self, presence: Presence) -> bool:
         """Whether a part seems to be gone, or has reported all that it will."""
@@ -173,7 +173,7 @@ class Following:
             self.directory.keep(state.replace(reasons=self.reasons))
 
 
-def _numbers(cases: Sequence[Case], count: int) -> dict[int, set[int]]:
+def numbers_of_parts(cases: Sequence[Case], count: int) -> dict[int, set[int]]:
     """The numbers of those of CASES that each of COUNT parts runs, by its number, as parts/part.py divides them."""
     number_of = {case.key: number for number, case in enumerate(cases)}
     return {

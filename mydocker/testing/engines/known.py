@@ -7,6 +7,7 @@ from contextlib import suppress
 from mydocker.errors import HostError
 from mydocker.record import TYPE_CHECKING
 from mydocker.testing.engines.directory import Directory
+from mydocker.testing.engines.kubernetes.jobs import KubernetesJobs
 from mydocker.testing.engines.slurm import SlurmJob
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from mydocker.testing.engines.engine import Engine
 
-ENGINES: dict[str, Callable[..., Engine]] = {"slurm": SlurmJob}
+ENGINES: dict[str, Callable[..., Engine]] = {"kubernetes": KubernetesJobs, "slurm": SlurmJob}
 
 
 def reasons_in(path: str, environ: Mapping[str, str]) -> dict[int, str]:

@@ -114,6 +114,9 @@ class SlurmSubmission(Record):
 class SlurmJob:
     """The job array ID, as sbatch --parsable prints it, whose tasks are the COUNT parts that write into DIRECTORY."""
 
+    interval = 5.0
+    is_detached = True
+
     def __init__(self, id: str, directory: Directory, *, count: int, environ: Mapping[str, str]) -> None:
         self.id, self.directory, self.count = id, directory, count
         self.environ = {name: value for name, value in environ.items() if not name.startswith("SQUEUE_")}
@@ -142,6 +145,9 @@ class SlurmJob:
     def stop(self) -> None:
         """By scancel."""
         self._run("scancel", self.number)
+
+    def end(self) -> None:
+        """Slurm forgets a job by itself."""
 
     def reasons(self) -> dict[int, str]:
         """By one call of scontrol, which has a line for each task that has begun, and one for all others."""
