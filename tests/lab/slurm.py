@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from lab.command import PATH, Command, Result
-from lab.processes import mentioning, wait_for, within
+from lab.processes import wait_for, within
 
 PROCESSORS = 8  # of each node, as Slurm counts: it does not look how many there are
 _CONFIGURATION = """\
@@ -110,10 +110,11 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         assert within(20, lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids)), names
-        for pid in mentioning("slurmstepd: ["):  # without slurmctld, to which it would report, it never ends
+        # without slurmctld, to which it would report, slurmstepd never ends; nor does then what it runs
+        for environment in pathlib.Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):
-                if str(self.directory).encode() in pathlib.Path(f"/proc/{pid}/environ").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+                if f"={self.directory}/".encode() in environment.read_bytes():
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
         assert within(20, self._remove_groups), names
 
     def _remove_groups(self) -> bool:
