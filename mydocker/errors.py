@@ -141,6 +141,11 @@ def hint_for(error: OSError) -> str | None:
     return _LIMITS.get(error.errno or 0)
 
 
+def hint_in(text: str) -> str | None:
+    """What helps against the limit of the host that TEXT, which another program has written in English, is about."""
+    return next((hint for number, hint in _LIMITS.items() if os.strerror(number) in text), None)
+
+
 def refused_by_host(error: OSError | MemoryError) -> HostError:
     """A system call that failed unexpectedly."""
     if isinstance(error, MemoryError):

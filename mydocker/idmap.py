@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EXTENTS = 300  # the kernel takes 340 lines; two more may be needed below
 HIGHEST = 2**31 - 1  # the largest id that a container's user may have
 PROGRAMS = ("newuidmap", "newgidmap")
+_DONE = b"+"
+_KILLED = b"\n\nthe process that assigns the ranges of ids was killed"
 
 
 class Extent(Record):
@@ -162,18 +164,22 @@ def enter(ids: IdMap) -> None:
         assign_own(ids)
         return
     waiting, ready = os.pipe()
+    reader, writer = os.pipe()
     helper = os.fork()  # it stays outside, where newuidmap has its privileges
     if helper == 0:
-        _help(ids, waiting, ready)
+        _help(ids, waiting, ready, writer)
     os.close(waiting)
+    os.close(writer)
     try:
         kernel.unshare(kernel.CLONE_NEWUSER)
         os.write(ready, b"1")
     finally:
         os.close(ready)
-        _, status = os.waitpid(helper, 0)
-    if status:
-        raise HostError("newuidmap and newgidmap refuse the ranges of /etc/subuid and /etc/subgid")
+        report = b"".join(iter(lambda: os.read(reader, 4096), b""))
+        os.close(reader)
+        os.waitpid(helper, 0)
+    if report != _DONE:
+        raise ErrorReport.decode(report or _KILLED).as_error(HostError)
 
 
 def perform(ids: IdMap | None, action: Callable[[], None], *, limit: float | None = None) -> None:
@@ -242,9 +248,11 @@ def _read_report(reader: int, limit: float | None) -> bytes | None:
     """All of a report, which ends with its writer; None if it does not come within LIMIT seconds."""
     import select
 
+    from mydocker.kernel.pidfd import LONGEST_WAIT
+
     poll = select.poll()
     poll.register(reader, select.POLLIN)
-    if not poll.poll(None if limit is None else limit * 1000):
+    if not poll.poll(None if limit is None else min(limit * 1000, LONGEST_WAIT)):
         return None
     report = b""
     while data := os.read(reader, 4096):
@@ -252,15 +260,16 @@ def _read_report(reader: int, limit: float | None) -> bytes | None:
     return report
 
 
-def _help(ids: IdMap, waiting: int, ready: int) -> None:
-    status = 1
+def _help(ids: IdMap, waiting: int, ready: int, report: int) -> None:
     try:
         os.close(ready)
         if os.read(waiting, 1):
             assign(os.getppid(), ids)
-            status = 0
+            os.write(report, _DONE)
+    except BaseException as error:
+        os.write(report, ErrorReport.of(error, doing="assign the ranges of ids").encode())
     finally:
-        os._exit(status)
+        os._exit(0)
 
 
 def _with_root(root: int, ranges: Iterable[tuple[int, int]]) -> tuple[Extent, ...]:

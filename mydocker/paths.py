@@ -81,6 +81,15 @@ def import_path() -> list[str]:
     return [packages, *(os.path.abspath(path) for path in sys.path if os.path.exists(path))]
 
 
+def own_program() -> str:
+    """The absolute path of the command that runs now, for what calls it later: a systemd unit, a job of a cluster."""
+    import shutil
+    import sys
+
+    path = sys.argv[0]
+    return absolute(path) if os.path.isfile(path) and os.access(path, os.X_OK) else shutil.which("mydocker") or path
+
+
 def home(environ: Mapping[str, str]) -> str:
     """The caller's home: $HOME, or where that is unset, empty or relative, the one of their passwd entry, if any."""
     found = environ.get("HOME", "")

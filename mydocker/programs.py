@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from mydocker import kernel
 from mydocker.errors import HostError, hint_for
-from mydocker.kernel.signals import signal
+from mydocker.kernel.signals import reset, signal
 from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING
 
@@ -33,12 +33,21 @@ _LINE_LIMIT = 1 << 16  # bytes without an end of line that are passed on as one
 
 _PACKAGES = {  # Debian's names; other distributions mostly agree
     "buildah": "buildah",
+    "erofsfuse": "erofsfuse",
     "ip": "iproute2",
+    "kubectl": "kubernetes-client",
+    "mkfs.erofs": "erofs-utils",
+    "mksquashfs": "squashfs-tools",
     "newgidmap": "uidmap",
     "newuidmap": "uidmap",
     "nft": "nftables",
     "pasta": "passt",
+    "sbatch": "slurm-client",
+    "scancel": "slurm-client",
+    "scontrol": "slurm-client",
     "slirp4netns": "slirp4netns",
+    "squeue": "slurm-client",
+    "squashfuse_ll": "squashfuse",
 }
 
 
@@ -220,6 +229,64 @@ def _group_is_alive(process: Any) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+class Background:
+    """A program that runs alongside, and ends with this process: what it writes goes where its caller has said."""
+
+    def __init__(self, process: int) -> None:
+        self.process = process
+        self._status: int | None = None
+
+    def status(self) -> int | None:
+        """Its exit code, -N for signal N; None as long as it runs."""
+        if self._status is None:
+            found, status = os.waitpid(self.process, os.WNOHANG)
+            self._status = os.waitstatus_to_exitcode(status) if found else None
+        return self._status
+
+    def end(self) -> None:
+        """Kill it, unless it has ended."""
+        if self.status() is None:
+            os.kill(self.process, signal.SIGKILL)
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+
+
+def start(
+    program: str, *arguments: str, environment: Mapping[str, str], path: str, stdout: int, stderr: int
+) -> Background:
+    """Start PROGRAM of PATH with exactly ENVIRONMENT, which writes to the descriptors STDOUT and STDERR and reads
+    nothing. It is in a process group of its own, so Ctrl-C is not for it. Raises HostError; its exit code is 127 where
+    it turns out that it cannot be executed."""
+    found = find(program, path=path)
+    null, parent = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), os.getpid()
+    try:
+        process = os.fork()
+        if process == 0:
+            _become(found, (program, *arguments), environment, streams=(null, stdout, stderr), parent=parent)
+    except OSError as error:
+        raise _not_run(program, error) from None
+    finally:
+        os.close(null)
+    return Background(process)
+
+
+def _become(
+    program: str, words: tuple[str, ...], environment: Mapping[str, str], *, streams: tuple[int, ...], parent: int
+) -> None:
+    """The rest of a child of PARENT."""
+    try:
+        _end_with_parent()
+        if os.getppid() != parent:  # which has ended before (prctl(2), PR_SET_PDEATHSIG)
+            return
+        os.setpgid(0, 0)
+        reset()
+        for number, descriptor in enumerate([os.dup(each) for each in streams]):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.execve(program, words, {**environment})
+    finally:
+        os._exit(127)
 
 
 def run_together(commands: list[tuple[str, ...]]) -> None:

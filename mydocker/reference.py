@@ -15,7 +15,9 @@ from mydocker.record import Record
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
 LOCAL = "localhost"  # where the names of images from files are; never a registry
-TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir")
+FILE_SYSTEMS = ("squashfs", "erofs")  # transports of images that are run where they are, and never unpacked
+TRANSPORTS = ("oci", "oci-archive", "docker-archive", "dir", *FILE_SYSTEMS)
+_DIRECTORIES = ("oci", "dir")
 NAME_LIMIT = 255
 TAG_LIMIT = 128
 
@@ -109,6 +111,11 @@ class Location(Record):
     path: str
     selector: str = ""
 
+    @property
+    def is_file_system(self) -> bool:
+        """Whether the image is run where it is: nothing of it goes into the store."""
+        return self.transport in FILE_SYSTEMS
+
 
 class Reference(Record):
     """An image's name, complete: registry `host[:port]`, repository, and a tag, a digest, or both.
@@ -139,7 +146,8 @@ class Reference(Record):
     def parse(cls, text: str) -> Reference:
         """Accepts what `docker run` accepts: `alpine`, `alpine:3.20`, `user/app`, `host:5000/app@sha256:…`; and
         containers-transports(5): `docker://NAME`, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`,
-        `docker-archive:FILE[:NAME]`, `dir:DIR`; `@N` in place of TAG or NAME is image number N.
+        `docker-archive:FILE[:NAME]`, `dir:DIR`; `@N` in place of TAG or NAME is image number N. And what `mydocker
+        save` writes: `squashfs:FILE`, `erofs:FILE`.
         """
         transport, colon, rest = text.partition(":")
         if colon and transport in TRANSPORTS:
@@ -175,7 +183,8 @@ class Reference(Record):
     @classmethod
     def _located(cls, transport: str, rest: str) -> Reference:
         """Its name in the store is `localhost/` and that of the file, as for Podman, which never is a registry's."""
-        path, _, selector = (rest, "", "") if transport == "dir" else rest.partition(":")
+        has_one_image = transport == "dir" or transport in FILE_SYSTEMS
+        path, _, selector = (rest, "", "") if has_one_image else rest.partition(":")
         if not path or "\0" in path:
             raise UsageError(f"invalid image reference {transport + ':' + rest!r}: expected {transport}:PATH")
         letters = [letter if letter in _LOWER else "-" for letter in os.path.basename(path.rstrip("/")).lower()]
@@ -183,6 +192,11 @@ class Reference(Record):
         location = Location(transport=transport, path=path, selector=selector)
         tag = selector if is_tag(selector) else DEFAULT_TAG
         return cls(registry=LOCAL, repository=repository, tag=tag, location=location)
+
+    @property
+    def is_file_system(self) -> bool:
+        """Whether the image is a file that is mounted."""
+        return self.location is not None and self.location.is_file_system
 
     @property
     def familiar(self) -> str:
@@ -267,7 +281,8 @@ def _component_fault(part: str) -> str:
 def _bad(text: str, why: str) -> UsageError:
     hint = None
     if text.startswith(("/", "./", "../", "~")):
-        hint = "an image in files is docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR"
+        names = [f"{each}:{'DIR' if each in _DIRECTORIES else 'FILE'}" for each in TRANSPORTS]
+        hint = f"an image in files is {', '.join(names[:-1])} or {names[-1]}"
     elif text.startswith(("http://", "https://")):
         hint = "leave out '" + text[: text.index("//") + 2] + "': a name begins with the registry's host"
     return UsageError(f"invalid image reference {text!r}: {why}", hint=hint)

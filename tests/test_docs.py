@@ -42,6 +42,8 @@ LISTED = {
     "[runners.docker]": "for GitLab's runner, which is not here; it is read as TOML",
     "pip install -e '.[test]'": "makes the environment that the tests run in",
     "tests/bench/": "measures for minutes",
+    "--slurm=--time=30": "needs a cluster; tests/testing/engines has one",
+    "--runner-image registry.example/mydocker:1 --report": "needs a cluster; tests/testing/engines plays one",
     "make unit": "runs the tests, this one among them; test_make.py looks at the Makefile",
     "tests/parity": "takes a minute with each of Docker and Podman; .ci/run does it",
 }
@@ -49,6 +51,7 @@ TEXT = "text"  # what is only to be read: diagrams
 # flags of other programs
 NOT_OURS = {"--upgrade-deps", "--lf", "--with-docker", "--vars"}
 NOT_OURS |= {"--isolation", "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"}  # Docker's on Windows
+NOT_OURS |= {"--context"}  # kubectl's
 MIGRATE = ROOT / "docs" / "migrate.md"
 IMAGES = """
 library/alpine:3.20 library/alpine:latest library/debian:latest library/python:3.12 library/nginx:1.27 team/app:2

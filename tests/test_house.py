@@ -28,6 +28,7 @@ BASE = {
     "json_output",
     "kernel",
     "message",
+    "nearest",
     "number",
     "paths",
     "programs",
@@ -405,7 +406,7 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
         "enter/supervisor.py",
         "inspect/container_view.py",
         "inspect/exec.py",
-        "inspect/http.py",
+        "inspect/helper_process.py",  # requests by HTTP, and what oversees a command
         "inspect/running_container.py",
         "launch/init.py",
         "launch/parent.py",
@@ -414,6 +415,7 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
         "network/rootless/inside.py",  # for a container that joins one, else in the holder's
     }
     elsewhere = {  # they stay in the host's namespaces, or in empty ones of their own
+        "image_file/server.py",
         "launch/cleanup_process.py",
         "network/port_relay/process.py",
         "volume/idmapped.py",

@@ -17,12 +17,27 @@ from lab.dockerd import Docker, build, daemon
 from lab.registry import Registry
 from test_stages import EXPLORER, STAGES
 
+from mydocker.testing.engines.kubernetes.manifests import Layout, objects
+from mydocker.testing.engines.kubernetes.spec_files import PackedFiles
+
 pytestmark = [pytest.mark.root, pytest.mark.nested, pytest.mark.timeout(600)]
 
 Nested = Callable[..., Result]
 IMAGE = "mydocker"
 APPARMOR = pathlib.Path("/sys/module/apparmor/parameters/enabled")
 UNCONFINED = ("--security-opt", "apparmor=unconfined") if APPARMOR.exists() and "Y" in APPARMOR.read_text() else ()
+PART = ("test", "-j", "1", "--shard", "1/1", "--report", "jsonl=-", "--")
+PART_SPECS = """
+name: good
+image: alpine
+command: cat /x
+volumes: [./x.smoke.yaml:/x]
+expect: {stdout: [good]}
+---
+name: bad
+image: alpine
+command: "false"
+"""
 GRANTED = ("--cap-add", "SYS_ADMIN", *UNCONFINED)
 
 
@@ -102,6 +117,33 @@ def test_the_streams_open_anew_for_any_user(nested: Nested) -> None:
 def test_a_limit_is_an_error_not_a_wish(nested: Nested) -> None:
     done = nested("run", "--memory", "64m", "alpine", "true")
     assert (done.code, done.stdout) == (125, b"") and b"Traceback" not in done.stderr, done
+
+
+def test_a_part_on_kubernetes(nested: Nested, tmp_path: pathlib.Path) -> None:
+    """What the container of a pod has, as far as Docker can give it the same: capabilities, filter, a store that is
+    open to all, spec files that are read-only, and a file for the last words."""
+    commands = (("mydocker", *PART, "."), ("mydocker", *PART, "nonesuch"))
+    layout = Layout(name="x", image=IMAGE, deadline=60, commands=commands, files=PackedFiles(files=()))
+    good, wrong = (job["spec"]["template"]["spec"]["containers"][0] for job in objects(layout)[1:])
+    for name in ("specs", "store"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "specs" / "x.smoke.yaml").write_text(PART_SPECS)
+    (tmp_path / "store").chmod(0o777)
+    (tmp_path / "last").touch()
+    security = good["securityContext"]
+    profiles = [security[name]["type"] for name in ("appArmorProfile", "seccompProfile")]
+    assert profiles == ["Unconfined", "RuntimeDefault"]
+    volumes = {"specs": "/specs:ro", "store": "/var/lib/mydocker", "last": "/dev/termination-log"}
+    options = [*UNCONFINED, *(word for name in security["capabilities"]["add"] for word in ("--cap-add", name))]
+    options += [word for name, target in volumes.items() for word in ("--volume", f"{tmp_path}/{name}:{target}")]
+    shell, *words = good["command"]
+    options += ["--workdir", good["workingDir"], "--entrypoint", shell]
+    done = nested(*words, *good["args"], options=tuple(options))
+    heading, *results = map(json.loads, done.stdout.splitlines())
+    assert (done.code, done.stderr) == (1, b"") and heading["of"] == 2, done
+    assert [(each["name"], each["verdict"]) for each in results] == [("good", "passed"), ("bad", "failed")]
+    assert nested(*words, *wrong["args"], options=tuple(options)) == Result(b"", b"", 2)
+    assert "nonesuch: no such file or folder" in (tmp_path / "last").read_text()
 
 
 def test_doctor_names_the_weaker_steps(nested: Nested) -> None:

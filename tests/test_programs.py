@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pathlib
+import signal
+import subprocess
+import sys
 
 import pytest
+from lab.processes import sleeping, wait_for, within_a_second
 
 from mydocker import programs
 from mydocker.errors import HostError
@@ -82,3 +86,45 @@ def test_a_program_behind_one_that_cannot_be_executed_is_found(tmp_path: pathlib
 def test_a_program_that_does_not_end_is_killed() -> None:
     with pytest.raises(HostError, match=r"^sleep did not end within 0\.2 s, and was killed$"):
         programs.run("sleep", "100", timeout=0.2)
+
+
+def _start(script: str, out: int, *, path: str = programs.PATH) -> programs.Background:
+    environment = {"PATH": programs.PATH, "A": "1"}
+    return programs.start("sh", "-c", script, environment=environment, path=path, stdout=out, stderr=out)
+
+
+def test_a_program_in_the_background(tmp_path: pathlib.Path) -> None:
+    """It has its own streams, environment, process group and no signal blocked, and is killed if that is wanted."""
+    with (tmp_path / "out").open("wb") as out:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            one = _start("env; echo error >&2; grep SigBlk /proc/self/status; ps -o pgid= $$; exit 3", out.fileno())
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        wait_for(lambda: one.status() is not None)
+        assert one.status() == 3
+        endless = _start("exec sleep 1000", out.fileno())
+        assert endless.status() is None
+        endless.end()
+        endless.end()
+        assert endless.status() == -signal.SIGKILL
+    lines = (tmp_path / "out").read_text().split("\n")
+    assert {"A=1", "error", "SigBlk:\t0000000000000000"} <= {*lines} and str(one.process) in lines[-2]
+    (tmp_path / "sh").write_bytes(b"\x7fELF" + b"junk" * 20)
+    (tmp_path / "sh").chmod(0o755)
+    with (tmp_path / "out").open("wb") as out:
+        broken = _start("exit 0", out.fileno(), path=str(tmp_path))
+        wait_for(lambda: broken.status() is not None)
+        assert broken.status() == 127
+        with pytest.raises(HostError, match="sh is not installed"):
+            _start("exit 0", out.fileno(), path="/nonexistent")
+
+
+def test_a_program_in_the_background_ends_with_this_process(tmp_path: pathlib.Path) -> None:
+    code = (
+        "import os; from mydocker import programs; "
+        "programs.start('sleep', '98761', environment={}, path=programs.PATH, stdout=1, stderr=2); "
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert within_a_second(lambda: not sleeping("98761"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from mydocker.errors import ImageError, RegistryError
 from mydocker.image.files.blobs import Files, FilesOfArchive, FilesOfDirectory
+from mydocker.image.files.file_system import kind_of
 from mydocker.image.files.layouts import DirectoryLayout, DockerArchive, Layout, OciLayout, reference_of
 from mydocker.image.layer.blob import Source
 from mydocker.image.model.digest import digest_of
@@ -40,9 +41,12 @@ def named_errors(reference: Reference) -> Iterator[None]:
 def open_location(location: Location) -> Layout:
     """The files at LOCATION. ImageNotFoundError if they are not there."""
     where, selector = location.path, location.selector
+    if location.is_file_system:
+        hint = "run, up, test and inspect read it where it is; 'mydocker save' of the image itself writes an archive"
+        raise ImageError(f"{where}: a file system has no layers that could be copied", hint=hint)
     if location.transport == "dir":
         return DirectoryLayout(FilesOfDirectory(usable(where)), where=where, selector=selector)
-    files: Files = FilesOfDirectory(usable(where)) if location.transport == "oci" else FilesOfArchive(usable(where))
+    files: Files = FilesOfDirectory(usable(where)) if location.transport == "oci" else _archive(usable(where))
     if not _has(files, "index.json") and not _has(files, "manifest.json"):
         raise _foreign(files, where)
     try:
@@ -70,7 +74,7 @@ _TYPICAL = 2  # of these at the top make a root file system
 
 def guess(path: str) -> Layout:
     """What is at PATH, whichever of the formats it has: an archive (`-` is stdin) or a directory."""
-    files: Files = FilesOfDirectory(path) if os.path.isdir(usable(path)) else FilesOfArchive(path)
+    files: Files = FilesOfDirectory(path) if os.path.isdir(usable(path)) else _archive(path)
     where = "standard input" if path == "-" else path
     index, listing = OciLayout(files, where=where), DockerArchive(files, where=where)
     if not _has(files, "manifest.json"):
@@ -80,6 +84,20 @@ def guess(path: str) -> Layout:
     if not _is_listing(listing):
         return index if _has(files, "index.json") else _other(files, where)
     return index if _has(files, "index.json") and _covers(index, listing) else listing
+
+
+def _archive(path: str) -> FilesOfArchive:
+    """The archive at PATH, `-` for stdin."""
+    try:
+        return FilesOfArchive(path)
+    except ImageError as error:
+        kind = None if path == "-" else kind_of(path)
+        if kind is None:
+            raise
+        message = f"{path}: not an archive but a file system, {kind}"
+        raise ImageError(
+            message, hint=f"'mydocker run {kind}:FILE' mounts it, if 'mydocker save' has written it"
+        ) from error
 
 
 def _foreign(files: Files, where: str) -> ImageError:

@@ -10,7 +10,7 @@ from mydocker.errors import ImageError, ImageNotFoundError, RegistryError, Store
 from mydocker.image.layer import blob, download
 from mydocker.image.layer.blob import Source
 from mydocker.image.model import ImageConfig, StoredImage
-from mydocker.image.model.config import parse_config
+from mydocker.image.model.config import check_platform, parse_config, runs_on
 from mydocker.image.model.digest import digest_of
 from mydocker.image.model.limits import Limits
 from mydocker.image.model.manifest import ArtifactError, Descriptor, Index, Manifest, choices, parse_manifest
@@ -176,12 +176,7 @@ def _manifest(source: Source, raw: bytes, content_type: str | None, reference: R
 def _is_for(platform: Platform, manifest: Manifest, source: Source) -> bool:
     """Whether the config of MANIFEST, of which its index says no platform, says this one."""
     has = parse_config(blob.whole(source, manifest.config, "config"))[0].platform
-    return _runs_on(has, platform)
-
-
-def _runs_on(has: Platform, platform: Platform) -> bool:
-    """Whether what a config says, if it does, is the system and the architecture of PLATFORM."""
-    return not has.architecture or (has.os or platform.os, has.architecture) == (platform.os, platform.architecture)
+    return runs_on(has, platform)
 
 
 def _inner(source: Source, index: Digest, chosen: Descriptor, reference: Reference) -> _Found:
@@ -208,11 +203,7 @@ def _checked(
         raise ImageError(
             f"image {reference.familiar}: its config has {len(diff_ids)} diff IDs for {len(manifest.layers)} layers"
         )
-    has = config.platform
-    if not _runs_on(has, platform):
-        raise ImageNotFoundError(
-            f"image {reference.familiar}: no image for platform {platform}", hint=f"it exists for {str(has)!r:.100}"
-        )
+    check_platform(config, reference, platform)
     return config, diff_ids
 
 

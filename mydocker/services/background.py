@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.workers.attempt import CLEARING, Attempt
@@ -44,7 +45,7 @@ class Services:
         for run in self.running.values():
             poll.register(run.worker.pidfd, select.POLLIN)
             poll.register(run.worker.finding, select.POLLIN)
-            if run.watching >= 0 and not run.unjudged:
+            if run.watching >= 0 and not (run.unjudged or run.watched):
                 poll.register(run.watching, select.POLLIN)
         ready = {descriptor for descriptor, _ in poll.poll()}
         # now: the number of what one that ends here closes may be given to what the next one opens
@@ -62,10 +63,8 @@ class Services:
         """Stop it, and wait for its end; its worker kills it if it takes longer than its grace."""
         run = self.running[key]
         send(run.worker.pidfd, signal.SIGTERM)
-        poll = select.poll()
-        poll.register(run.worker.pidfd, select.POLLIN)
         try:
-            if not poll.poll((run.case.spec.container.stop_grace_period + CLEARING) * 1000):
+            if not has_ended(run.worker.pidfd, run.case.spec.container.stop_grace_period + CLEARING):
                 send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
                 run.killed = True
         except BaseException:

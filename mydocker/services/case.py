@@ -34,12 +34,15 @@ class Need(Record):
 
 class Place(Record):
     """Where a case is in a batch that several machines may share: `number`, from 0, `of` so many, in the batch with the
-    digest `batch`; `part`, K/N, is who runs it."""
+    digest `batch`; `part`, K/N, is who runs it. Once it has been reported: by which `node`, and the `time` at which its
+    last attempt began, in seconds since 1970."""
 
     number: int
     of: int
     batch: str
     part: str
+    node: str = ""
+    time: float = 0.0
 
 
 class Case(Record):
@@ -103,7 +106,8 @@ class Span(Record):
 class JudgedCase(Record):
     """The verdict. `reason` explains it: of an error, of a skipped case.
 
-    `unbegun`: the batch ended before its turn. `earlier`: the results of the attempts before the last.
+    `unbegun`: the batch ended before its turn; `cut_short`: while it ran. `earlier`: the results of the attempts before
+    the last.
     """
 
     case: Case
@@ -115,6 +119,12 @@ class JudgedCase(Record):
     spans: tuple[Span, ...] = ()  # of all attempts
     earlier: tuple[JudgedCase, ...] = ()
     unbegun: bool = False
+    cut_short: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a verdict on the case itself, and not only on the batch."""
+        return not (self.unbegun or self.cut_short)
 
     @property
     def began(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mydocker.errors import LaunchError, MydockerError, Problem, SpecError, refused_by_host
+from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.background import Services
@@ -61,10 +61,6 @@ class ContainerSequence:
         self.cases = cases_of(specs)
         self.prepare, self.run, self.environ = prepare, run, environ
         self.schedule = Schedule(self.cases)
-        restarted = [case for case in self.cases if self.schedule.is_service(case) and case.spec.container.restart]
-        if restarted:
-            why = "restart is not supported where others need a container while it runs"
-            raise SpecError(Problem(origin=case.spec.origin, message=why) for case in restarted)
 
     def results(self, *, keep_going: bool) -> Iterator[SpecRun]:
         """Run all, one after the other but for those that others need, and yield each result at once; the first that

@@ -243,9 +243,10 @@ def _parse(row: Field | Switch, parse: Any, text: str, scope: Scope) -> Any:
 
 def _refuse(flag: str, message: str) -> NoReturn:
     """Raise for a flag that mydocker does not have: one of Docker's, a misspelt one, or neither."""
-    from mydocker.specs.model.unsupported import INSTEAD, UNSUPPORTED_FLAGS, nearest
+    from mydocker.nearest import nearest, suggested
+    from mydocker.specs.model.unsupported import INSTEAD, UNSUPPORTED_FLAGS
 
     if flag in UNSUPPORTED_FLAGS:
         raise UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))
     near = nearest(flag, [known for known in _ROWS if known.startswith("--")]) if flag.startswith("--") else None
-    raise UsageError(message + (f"; did you mean {near!r}?" if near else ""), hint=_HINT)
+    raise UsageError(message + suggested(near), hint=_HINT)

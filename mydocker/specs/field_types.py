@@ -328,6 +328,12 @@ def docker_devices(devices: tuple[Any, ...]) -> list[str]:
     return [getattr(device, "name", "") or f"{device.source}:{device.target}" for device in devices]
 
 
+def compose_devices(devices: tuple[Any, ...]) -> list[Any]:
+    """The short form, where no path has a colon."""
+    both = zip(docker_devices(devices), written_devices(devices), strict=True)
+    return [long if short.count(":") > 1 else short for short, long in both]
+
+
 def device_rule(text: str, scope: Scope) -> Any:
     from mydocker.specs.devices.rules import parse_rule
 

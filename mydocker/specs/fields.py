@@ -24,8 +24,9 @@ class Field(Record):
 
     A row without flags is a positional argument, or a key that only a file can have. `docker` returns the arguments of
     the flag in a line for `docker run`, if they are not the value's normal form; `not_docker` is the hint where Docker
-    has no such flag. `quadlet` is the setting of [Container] with the same meaning in one word; formats/quadlet/
-    translates the others.
+    has no such flag, and `not_podman` where Podman has none. `compose` returns the value of the key in a Compose file,
+    if that is not the normal form; `not_compose` is the hint where Compose has no such key. `quadlet` is the setting of
+    [Container] with the same meaning in one word; formats/quadlet/ and render/quadlet/ translate the others.
     """
 
     name: str
@@ -39,6 +40,9 @@ class Field(Record):
     docker: Callable[[Any], list[str]] | None = None
     docker_flag: str = ""  # if it is not the long one of `flags`
     not_docker: str = ""
+    not_podman: str = ""
+    compose: Callable[[Any], Any] | None = None
+    not_compose: str = ""
     quadlet: str = ""
     # a second value: replace, append (tuples), extend (the same; each word is several), update; members: flags set some
     merge: str = "replace"
@@ -113,6 +117,7 @@ FIELDS: tuple[Field, ...] = (
         common=True,
         metavar="DIR",
         parse=values.path,
+        not_compose="make an image of it: tar -C DIR -c . | docker import - NAME",
         group="what to run",
         help="Run on this directory, copy-on-write, in place of an image; / is this machine's own tree, with /run and"
         " /tmp empty",
@@ -228,6 +233,8 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="boolean",
         parse=values.boolean,
         not_docker="docker run replaces no variables of the image",
+        not_podman="podman run replaces no variables of the image",
+        not_compose="Compose replaces no variables of the image",
         group="process",
         help="Replace $NAME by the image's variable: in environment, in paths of expect and, if known, in the command",
     ),
@@ -262,6 +269,7 @@ FIELDS: tuple[Field, ...] = (
         parse=values.umask,
         normal=field_types.written_umask,
         not_docker="run the command by a shell that sets it",
+        not_compose="run the command by a shell that sets it",
         group="process",
         help="File mode creation mask, octal (default: 0022)",
     ),
@@ -285,6 +293,7 @@ FIELDS: tuple[Field, ...] = (
         parse=field_types.timeout,
         normal=field_types.written_duration,
         not_docker="put `timeout` before docker run, and remove the container afterwards",
+        not_compose="put `timeout` before the command, if the image has it",
         group="process",
         help="Stop the container after this time, such as 90s; exit code 124",
     ),
@@ -339,6 +348,8 @@ FIELDS: tuple[Field, ...] = (
         metavar="TEXT",
         parse=values.any_text,
         not_docker="give the text to docker run -i by a pipe",
+        not_podman="let a shell of the container read it from a file",
+        not_compose="let a shell of the container read it from a file",
         group="process",
         help="Feed this text to the command's standard input",
     ),
@@ -452,6 +463,7 @@ FIELDS: tuple[Field, ...] = (
         parse=field_types.device,
         normal=field_types.written_devices,
         docker=field_types.docker_devices,
+        compose=field_types.compose_devices,
         merge="append",
         group="files",
         help="Add a device of the host; its mode decides who may read and write it. VENDOR/CLASS=NAME: by a CDI file",
@@ -486,6 +498,7 @@ FIELDS: tuple[Field, ...] = (
         flags=("--runtime",),
         metavar="NAME",
         parse=values.runtime,
+        not_podman="podman run has no runtimes; AddDevice=nvidia.com/gpu=all adds all GPUs",
         group="files",
         help="nvidia: add the GPUs that the variable NVIDIA_VISIBLE_DEVICES lists; runc: nothing",
     ),
@@ -497,6 +510,8 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="list",
         parse=values.injected,
         not_docker="a volume for each program, read-only",
+        not_podman="each program is a read-only volume",
+        not_compose="each program is a read-only volume",
         merge="append",
         group="files",
         help="Place this program of the host, read-only, at the same path",
@@ -517,6 +532,7 @@ FIELDS: tuple[Field, ...] = (
         flags=("--domainname",),
         metavar="NAME",
         parse=values.domainname,
+        not_podman="podman run has no option for it",
         group="isolation",
         help="NIS domain name in the container, and the domain of its host name in /etc/hosts",
     ),
@@ -527,6 +543,7 @@ FIELDS: tuple[Field, ...] = (
         metavar="LIST",
         yaml_type="namespaces",
         parse=values.namespaces,
+        not_compose="Compose has pid, ipc, uts, cgroup and network_mode alone",
         group="isolation",
         help="Create only these namespaces: mount,pid,uts,ipc,net,cgroup; empty: a bare chroot",
     ),
@@ -537,6 +554,7 @@ FIELDS: tuple[Field, ...] = (
         metavar="MODE",
         parse=values.userns_mode,
         not_docker="podman run has --userns keep-id",
+        not_compose="Docker has the mode host alone; podman run has others",
         quadlet="UserNS",
         group="isolation",
         help="User namespace: host, or keep-id[:uid=U,gid=G] (an ordinary user's own ids inside too, or these)",
@@ -549,6 +567,7 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="list",
         parse=values.id_mapping,
         not_docker="podman run has --uidmap",
+        not_compose="Docker has one user namespace for all containers",
         quadlet="UIDMap",
         merge="append",
         group="isolation",
@@ -562,6 +581,7 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="list",
         parse=values.id_mapping,
         not_docker="podman run has --gidmap",
+        not_compose="Docker has one user namespace for all containers",
         quadlet="GIDMap",
         merge="append",
         group="isolation",
@@ -574,6 +594,7 @@ FIELDS: tuple[Field, ...] = (
         metavar="NAME",
         parse=values.any_text,
         not_docker="podman run has --subuidname",
+        not_compose="Docker has one user namespace for all containers",
         quadlet="SubUIDMap",
         group="isolation",
         help="Map the ids that /etc/subuid has for NAME; not supported at run time yet",
@@ -585,6 +606,7 @@ FIELDS: tuple[Field, ...] = (
         metavar="NAME",
         parse=values.any_text,
         not_docker="podman run has --subgidname",
+        not_compose="Docker has one user namespace for all containers",
         quadlet="SubGIDMap",
         group="isolation",
         help="The same for /etc/subgid",
@@ -667,6 +689,7 @@ FIELDS: tuple[Field, ...] = (
         parse=field_types.ports,
         normal=field_types.written_ports,
         docker=field_types.docker_ports,
+        compose=field_types.docker_ports,
         merge="extend",
         group="network",
         help="Publish a port; PORT/udp for UDP, 1-9 for a range",
@@ -677,6 +700,7 @@ FIELDS: tuple[Field, ...] = (
         flags=("-P", "--publish-all"),
         yaml_type="boolean",
         parse=values.boolean,
+        not_compose="Compose publishes what ports lists",
         group="network",
         help="Publish all ports that the image and --expose declare, under free port numbers",
     ),
@@ -701,6 +725,7 @@ FIELDS: tuple[Field, ...] = (
         parse=field_types.extra_host,
         normal=field_types.written_hosts,
         docker=field_types.docker_hosts,
+        compose=field_types.docker_hosts,
         quadlet="AddHost",
         merge="append",
         group="network",
@@ -1079,6 +1104,8 @@ FIELDS: tuple[Field, ...] = (
         parse=values.any_text,
         normal=field_types.written_commands,
         not_docker="a docker run for each command, with docker commit between them",
+        not_podman="ExecStartPre is executed on the host, not in the container",
+        not_compose="a service for each command, on whose end this one depends",
         merge="append",
         group="flow",
         help="Commands that run in the container before its own, to their end; each must succeed",
@@ -1091,6 +1118,7 @@ FIELDS: tuple[Field, ...] = (
         parse=values.any_text,
         normal=field_types.written_hooks,
         not_docker="docker exec for each command",
+        not_podman="ExecStartPost of [Service], with podman exec",
         merge="append",
         group="flow",
         help="Commands that 'up' executes in the container once it has started; each must succeed",
@@ -1103,6 +1131,7 @@ FIELDS: tuple[Field, ...] = (
         parse=values.any_text,
         normal=field_types.written_hooks,
         not_docker="docker exec for each command",
+        not_podman="ExecStop of [Service], with podman exec",
         merge="append",
         group="flow",
         help="Commands that 'up' executes in the container before it is stopped, as 'down' does",
@@ -1113,6 +1142,7 @@ FIELDS: tuple[Field, ...] = (
         metavar="NAMES",
         yaml_type="flow",
         parse=values.any_text,
+        not_podman="systemd has no profiles: leave the unit out",
         merge="append",
         group="flow",
         help="Take part only with one of these profiles, see --profile",
@@ -1161,6 +1191,8 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="expect",
         parse=values.any_text,
         not_docker="nothing of Docker's judges a container",
+        not_podman="nothing of Podman's judges a container",
+        not_compose="nothing of Compose's judges a container",
         group="verdict",
         help="What must be true of the container, for `mydocker test`",
     ),
@@ -1170,6 +1202,8 @@ FIELDS: tuple[Field, ...] = (
         metavar="TAG",
         yaml_type="flow",
         parse=values.any_text,
+        not_podman="only `mydocker test` selects by them",
+        not_compose="only `mydocker test` selects by them",
         merge="append",
         group="verdict",
         help="Words that `mydocker test --tags` selects by",
@@ -1180,6 +1214,8 @@ FIELDS: tuple[Field, ...] = (
         metavar="REASON",
         yaml_type="flow",
         parse=values.any_text,
+        not_podman="only `mydocker test` skips",
+        not_compose="only `mydocker test` skips",
         group="verdict",
         help="The reason why `mydocker test` skips this one; or true, false",
     ),
@@ -1189,6 +1225,8 @@ FIELDS: tuple[Field, ...] = (
         metavar="NUMBER",
         yaml_type="flow",
         parse=values.any_text,
+        not_podman="only `mydocker test` tries again",
+        not_compose="only `mydocker test` tries again",
         group="verdict",
         help="How often `mydocker test` tries this one again if it does not pass",
     ),
@@ -1199,6 +1237,8 @@ FIELDS: tuple[Field, ...] = (
         yaml_type="flow",
         parse=values.any_text,
         normal=field_types.written_matrix,
+        not_podman="each combination is written by itself",
+        not_compose="each combination is written by itself",
         merge="update",
         group="verdict",
         help="Variables with lists of values: a container for each combination of them",

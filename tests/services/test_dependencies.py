@@ -11,6 +11,7 @@ import time
 import pytest
 from lab import busybox
 from lab.command import Command, Result
+from lab.processes import within
 from lab.registry import Registry
 
 root = pytest.mark.root
@@ -238,3 +239,75 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     assert (b"\n1 not run: interrupted: web\n" in stdout) == (number == signal.SIGINT)
     while os.listdir(alpine.store / "containers"):
         time.sleep(0.01)
+
+
+@root
+def test_times_longer_than_poll_takes(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """poll(2) takes 24 days at most; a grace and a time limit may be longer."""
+    db = _server("db", stop_grace_period="99999h")
+    done = _test(alpine, tmp_path, db, _spec("web", "true", depends_on="[db]"), options=("--timeout", "99999h"))
+    assert (_marks(done), done.stderr, done.code) == (["passed db", "passed web"], b"", 0)
+    (tmp_path / "x.yaml").write_text(db + "---\n" + _spec("web", "true", depends_on="[db]"))
+    done = alpine("up", "x.yaml", cwd=tmp_path)
+    said = [line.partition(" (")[0] for line in done.stderr.decode().splitlines()]
+    assert (said, done.code) == (["web: exit code 0", "db: stopped"], 0)
+
+
+CRASHES = "echo start >> /srv/log; [ -e /srv/again ] || { touch /srv/again; exit 3; }; touch /tmp/up; exec sleep 1000"
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_a_service_that_is_started_again(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    """By its restart policy, before another one sees it healthy. `post_start` is executed each time, once it has."""
+    more = {"restart": "on-failure", "post_start": "[{command: [sh, -c, 'sleep 0.1; echo hook >> /srv/log']}]"}
+    db = _spec("db", CRASHES, healthcheck="{test: test -e /tmp/up, interval: 1s}", **more)
+    web = _spec("web", "cat /srv/log; echo end >> /srv/log", depends_on=HEALTHY)
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{web}")
+    done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
+    assert done.code == 0, done
+    assert _log(tmp_path) == ["start", "start", "hook", "end"]
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_a_service_that_ends_at_once_again_and_again(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    """It has begun, though nobody sees it run; and the pause before its next start does not keep anybody."""
+    db, web = _spec("db", "true", restart="always"), _spec("web", "sleep 1", depends_on="[db]")
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{web}")
+    done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
+    assert done.code == 0, done
+    assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+def test_a_service_that_fails_too_often(alpine: Command, tmp_path: pathlib.Path) -> None:
+    db = _spec("db", "echo start >> /srv/log; exit 3", restart="on-failure:2", healthcheck=HEALTH)
+    done = _test(alpine, tmp_path, db, _spec("web", "true", depends_on=HEALTHY))
+    assert (_marks(done), done.code) == (["FAILED db", "ERROR web"], 1)
+    assert b"it needs db, which ended before it was healthy, with exit code 3" in done.stdout
+    assert _log(tmp_path) == ["start"] * 3
+
+
+@root
+def test_a_hook_that_fails(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Of a case of its own, and of a service."""
+    hook = "[{command: [sh, -c, 'exit 7']}]"
+    texts = [_server("db", post_start=hook), _spec("web", "true", depends_on="[db]"), _server("one", post_start=hook)]
+    done = _test(alpine, tmp_path, *texts)
+    assert (_marks(done), done.code) == (["ERROR db", "ERROR web", "ERROR one"], 3)
+    assert done.stdout.count(b"post_start: sh -c 'exit 7': exited with code 7") >= 2, done
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_the_pause_before_a_restart_ends_with_mydocker(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    db = _spec("db", "echo start >> /srv/log", restart="{condition: any, delay: 1h}", healthcheck=HEALTH)
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{_spec('web', 'true', depends_on=HEALTHY)}")
+    with alpine.start(command, "x.smoke.yaml", cwd=tmp_path) as process:
+        assert within(60, (tmp_path / "log").exists)
+        assert within(60, lambda: os.listdir(alpine.store / "containers") == [])
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGTERM)
+    assert (tmp_path / "log").read_text() == "start\n"

@@ -37,6 +37,9 @@ def commit_command(argv: list[str]) -> int:
     ):
         if not view.plan.image_digest:
             raise LaunchError(f"container {options.container} has no image: it runs on a directory")
+        if view.plan.image_file:
+            hint = "'mydocker export' writes all of its tree"
+            raise LaunchError(f"the image of container {options.container} is a file without layers", hint=hint)
         write_layer(view, file.fileno())
         remarks = Remarks(
             author=options.author,

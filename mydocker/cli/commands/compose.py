@@ -8,14 +8,34 @@ from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.cli.project.commands import COMMANDS as PROJECT_COMMANDS
 from mydocker.cli.project.options import add_project
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile", "--ignore")
 _WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
+# options of `config` for something else than a Compose file
+_NO_COMPOSE_FILE = (
+    "--to",
+    "--services",
+    "--images",
+    "--volumes",
+    "--networks",
+    "--profiles",
+    "-q",
+    "--quiet",
+    "-h",
+    "--help",
+)
+_INSTEAD = {  # of other commands of docker compose
+    "events": "'mydocker compose ps' says what there is now",
+    "publish": "a file and its images are published by git and by 'mydocker push'",
+    "scale": "'mydocker compose up -d --scale SERVICE=N' does that",
+    "volumes": "'mydocker volume ls' lists them",
+    "watch": "'mydocker compose up -d --build SERVICE' after a change does that once",
+}
 
 
 def compose_command(argv: list[str]) -> int:
@@ -30,13 +50,22 @@ def compose_command(argv: list[str]) -> int:
     elif name in PROJECT_COMMANDS:
         return PROJECT_COMMANDS[name](before, rest)
     elif name not in _WITH_PROJECT:
-        near = None if name in COMMANDS else nearest(name, {*_WITH_PROJECT, *PROJECT_COMMANDS})
-        message = f"'compose {name}' is not a mydocker command" + (f"; did you mean {near!r}?" if near else "")
-        elsewhere = f"'mydocker {name}' is one, and not about a project"
-        hint = elsewhere if name in COMMANDS else "see 'mydocker compose --help'"
-        raise UsageError(message, hint=hint)
+        raise _unknown(name)
+    if name == "config" and not any(word.split("=")[0] in _NO_COMPOSE_FILE for word in rest):
+        rest = ["--to", "compose", *rest]  # which is what docker compose prints
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command([*before, *rest])
+
+
+def _unknown(name: str) -> UsageError:
+    """For the command NAME, which is none on a project."""
+    message = f"'compose {name}' is not a mydocker command"
+    if name in _INSTEAD:
+        return UsageError(message, hint=_INSTEAD[name])
+    if name in COMMANDS:
+        return UsageError(message, hint=f"'mydocker {name}' is one, and not about a project")
+    message += did_you_mean(name, {*_WITH_PROJECT, *PROJECT_COMMANDS})
+    return UsageError(message, hint="see 'mydocker compose --help'")
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -46,8 +75,7 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
         flag = argv[at].partition("=")[0]
         is_joined = not flag.startswith("--") and flag[:2] in _VALUES and len(argv[at]) > 2
         if flag not in _VALUES and not is_joined:
-            near = nearest(flag, (*_VALUES, "--help"))
-            message = f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else "")
+            message = f"unknown option: {flag}" + did_you_mean(flag, (*_VALUES, "--help"))
             raise UsageError(message, hint="see 'mydocker compose --help'")
         at += 1 if "=" in argv[at] or is_joined else 2
     if at > len(argv):

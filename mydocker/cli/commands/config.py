@@ -1,29 +1,84 @@
-"""`mydocker config FILE...`: spec files of any form, in mydocker's normal form."""
+"""`mydocker config FILE...`: spec files of any form, in mydocker's normal form or another one."""
 
 from __future__ import annotations
 
-import json
+import os
 
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.output.whole_file import write_output
+from mydocker.cli.project import convert
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
-from mydocker.specs.nodes.yaml import escape, write_documents
+from mydocker.paths import usable
+from mydocker.record import TYPE_CHECKING
+from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.normal_form import normal_form
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mydocker.cli.project.options import LoadedCases
+
+COMPOSE, QUADLET = FORMS = ("compose", "quadlet")
 
 
 def config_command(argv: list[str]) -> int:
-    """Print a document for each container that the files of ARGV describe; 0."""
+    """Print the containers that the files of ARGV describe, or what an option asks for; 0."""
     options = parser().parse_args(argv)
+    _refuse(options)
     loaded = load_cases(options, options.files, image=options.image)
+    if options.quiet:
+        return 0
+    if options.directory is not None:
+        units = convert.quadlet_units_of(convert.with_dependencies(loaded), loaded.active)
+        convert.write_units(units, options.directory, force=options.force, written=print)
+        return 0
+    text = _text(loaded, options)
+    if options.output:
+        write_output(options.output, text)
+    else:
+        print(text, end="")
+    return 0
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Raise UsageError for options that exclude each other."""
+    lists = [f"--{kind}" for kind in convert.LISTS if getattr(options, kind)]
+    is_json = options.format == "json"
+    if len(lists) > 1:
+        raise UsageError(f"{lists[0]} and {lists[1]} exclude each other")
+    if lists and options.to:
+        raise UsageError(f"{lists[0]} and --to exclude each other")
+    if options.to == QUADLET and is_json:
+        raise UsageError("--format json is not for --to quadlet: units are no JSON")
+    for name, value in (("--directory", options.directory), ("--force", options.force or None)):
+        if value is not None and options.to != QUADLET:
+            raise UsageError(f"{name} is for --to quadlet")
+    if options.directory is not None and options.output:
+        raise UsageError("--directory and --output exclude each other")
+    if options.directory is not None and not os.path.isdir(usable(options.directory)):
+        raise UsageError(f"--directory {options.directory!r}: expected a directory that exists")
+    if options.force and options.directory is None:
+        raise UsageError("--force is for --directory")
+
+
+def _text(loaded: LoadedCases, options: argparse.Namespace) -> str:
+    """What is to be printed."""
+    if kind := next((kind for kind in convert.LISTS if getattr(options, kind)), ""):
+        return convert.checked(
+            "".join(f"{line}\n" for line in convert.listed(kind, convert.with_dependencies(loaded), loaded.active))
+        )
+    if options.to == COMPOSE:
+        return convert.compose_text(convert.with_dependencies(loaded), as_json=options.format == "json")
+    if options.to == QUADLET:
+        units = convert.quadlet_units_of(convert.with_dependencies(loaded), loaded.active)
+        if options.output and len(units) > 1:
+            raise UsageError(f"these are {len(units)} units: a file is one", hint="use --directory")
+        return convert.units_text(units)
     specs = [case for case in loaded.cases if not loaded.names or case.name in loaded.names]
     documents = [normal_form(spec) for spec in specs]
-    as_json = json.dumps([escape(document) for document in documents], indent=2, ensure_ascii=False)
-    try:
-        as_json.encode()
-    except UnicodeEncodeError:
-        raise UsageError("a value is not UTF-8, so no file can hold it") from None
-    print(as_json if options.format == "json" else write_documents(documents).removesuffix("\n"))
-    return 0
+    written = convert.json_text(documents)
+    return written if options.format == "json" else write_documents(documents).removesuffix("\n") + "\n"
 
 
 def parser() -> Parser:
@@ -31,14 +86,25 @@ def parser() -> Parser:
     parser = Parser(
         "config",
         text="Variables are replaced, defaults left out, and short forms written in full. Compose files, Quadlet's "
-        ".container files and those of container-structure-test become spec files.",
+        ".container files and those of container-structure-test become spec files, and with --to any of them a Compose "
+        "file or Quadlets. What these cannot have is named in comments at their top.",
         examples=(
             ("mydocker config web.container > web.yaml", "convert a Quadlet file"),
+            ("mydocker config --to compose web.container > compose.yaml", "make a Compose file of it"),
+            ("mydocker config --to quadlet --directory ~/.config/containers/systemd", "make Quadlets of compose.yaml"),
+            ("mydocker config --services", "print the names of the services of compose.yaml"),
             ("mydocker config --format json app.yaml", "read a spec in a script"),
         ),
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="a spec file; - is standard input")
     add_project(parser)
     parser.add_argument("--image", metavar="IMAGE", help="the image of containers whose files name none")
+    parser.add_argument("--to", choices=FORMS, help="the form to print: a Compose file, or Quadlet units")
     parser.add_argument("--format", choices=("yaml", "json"), default="yaml", help="json: a list of the documents")
+    parser.add_argument("-o", "--output", default="", metavar="FILE", help="write into FILE, whole or not at all")
+    parser.add_argument("--directory", metavar="DIR", help="write Quadlets into DIR, over none that is there")
+    parser.add_argument("--force", action="store_true", help="with --directory: over those that are there")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing: only check the files")
+    for kind, help in convert.LISTS.items():
+        parser.add_argument(f"--{kind}", action="store_true", help=help)
     return parser

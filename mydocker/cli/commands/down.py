@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mydocker.image.store import Store
+    from mydocker.services.containers import Container
     from mydocker.specs.model import ContainerSpec
 
 
@@ -42,24 +43,34 @@ def down_command(argv: list[str]) -> int:
     if files is None:
         if not wanted.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
-        found = containers_of(store, wanted.name)
+        found = _of_services(containers_of(store, wanted.name), options.services)
         take_down(store, in_order(found, ()), say=say, timeout=timeout)
         specs = {each.config.labels.get(SERVICE, ""): each.config.spec for each in found}
         _remove_rest(store, wanted.name, specs, options)
         return 0
     project = project_of(load_project(files), active=frozenset("*"))
-    services = [service_of(case).name for case in chosen(project)]
+    services = [service_of(case).name for case in chosen(project, options.services, with_dependencies=False)]
     groups = in_order(containers_of(store, project.name), services)
-    if not options.remove_orphans:
+    if options.services or not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
     take_down(store, groups, say=say, timeout=timeout)
-    _remove_rest(store, project.name, {service_of(case).name: case.container for case in project.services}, options)
+    specs = {service_of(case).name: case.container for case in project.services}
+    _remove_rest(store, project.name, {name: specs[name] for name in specs if name in services}, options)
     return 0
+
+
+def _of_services(containers: list[Container], names: list[str]) -> list[Container]:
+    """Those of CONTAINERS that are of the services NAMES, by default all. Raises UsageError for one that has none."""
+    known = {each.config.labels.get(SERVICE, "") for each in containers}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no such service: {name}", hint=f"there are containers of {', '.join(sorted(known))}")
+    return [each for each in containers if not names or each.config.labels.get(SERVICE) in names]
 
 
 def _remove_rest(store: Store, project: str, specs: Mapping[str, ContainerSpec], options: argparse.Namespace) -> None:
     """The networks, and as OPTIONS say the volumes and images, of PROJECT, which has SPECS by the names of services."""
-    _remove_networks(store, specs.values())
+    _remove_networks(store, specs.values(), is_part=bool(options.services))
     if options.volumes:
         _remove_volumes(store, project, specs.values())
     if options.rmi:
@@ -78,8 +89,8 @@ def _remove_images(store: Store, project: str, specs: Mapping[str, ContainerSpec
                 catalog.untag(store, catalog.entries_of(each, image.familiar, environ=os.environ))
 
 
-def _remove_networks(store: Store, specs: Iterable[ContainerSpec]) -> None:
-    """Those that the project's files declare, if nothing else is in them."""
+def _remove_networks(store: Store, specs: Iterable[ContainerSpec], *, is_part: bool) -> None:
+    """Those that the project's files declare, if nothing else is in them; IS_PART: other services may well be."""
     attachments = [each for spec in specs for each in spec.networks]
     own = {each.name for each in attachments if each.definition and not each.definition.external}
     for name in sorted(own):
@@ -87,7 +98,8 @@ def _remove_networks(store: Store, specs: Iterable[ContainerSpec]) -> None:
             try:
                 lifecycle.remove(store.networks, name, down=take_down_if_up)
             except NetworkError as error:
-                say(f"warning: {error.message}")
+                if not is_part:
+                    say(f"warning: {error.message}")
 
 
 def _remove_volumes(store: Store, project: str, specs: Iterable[ContainerSpec]) -> None:
@@ -104,14 +116,17 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "down",
-        text="Containers are stopped in the opposite order of their start. Named volumes stay, unless -v is set.",
+        text="Containers are stopped in the opposite order of their start. Named volumes stay, unless -v is set. With "
+        "names of services, only theirs are removed, and their networks if no others are in them.",
         exits=(("0", "done"), ("2", "wrong usage")),
         examples=(
             ("mydocker down", "stop and remove the services of compose.yaml"),
             ("mydocker down -v", "remove the volumes of the project, too"),
+            ("mydocker down web", "stop and remove the containers of one service"),
             ("mydocker down -p shop", "remove the containers of a project whose file is gone"),
         ),
     )
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="a service of the project (default: all)")
     add_project(parser)
     parser.add_argument("-v", "--volumes", action="store_true", help="remove the volumes of the project, too")
     parser.add_argument(

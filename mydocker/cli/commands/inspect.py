@@ -8,16 +8,20 @@ import os
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.errors import ImageNotFoundError, LaunchError
+from mydocker.image.files import file_system
 from mydocker.image.model import ImageConfig
+from mydocker.image.model.digest import digest_of
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.record import TYPE_CHECKING
-from mydocker.reference import Digest, Platform
+from mydocker.reference import FILE_SYSTEMS, Digest, Location, Platform, Reference
 from mydocker.services.containers import Container, described
 from mydocker.services.containers.find import Foreground, as_container, find
 
 if TYPE_CHECKING:
     from typing import Any
+
+_PREFIXES = tuple(f"{each}:" for each in FILE_SYSTEMS)
 
 
 def inspect_command(argv: list[str]) -> int:
@@ -28,6 +32,10 @@ def inspect_command(argv: list[str]) -> int:
     known = catalog.Known(store)
     found: list[dict[str, Any]] = []
     for name in options.names:
+        location = Reference.parse(name).location if name.startswith(_PREFIXES) else None
+        if location and options.type != "container":
+            found.append(_in_file(location))
+            continue
         container = _container(store, name) if options.type != "image" and not platform else None
         if container:
             found.append(described.document(container, _image(store, container)))
@@ -73,30 +81,50 @@ def parser() -> Parser:
             ("mydocker inspect -f '{{.State.Status}}' web", "print the state of a container"),
         ),
     )
-    parser.add_argument("names", nargs="+", metavar="NAME", help="a name, or the beginning of an ID")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a name, the beginning of an ID, or squashfs:FILE")
     parser.add_argument("--type", choices=("container", "image"), help="only one of these")
     parser.add_argument("-f", "--format", metavar="FORMAT", help="a template of Go's, filled in for each")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     return parser
 
 
+def _in_file(location: Location) -> dict[str, Any]:
+    """The image in the file at LOCATION, a file system."""
+    found = file_system.read(location)
+    return {
+        "Id": str(digest_of(found.config)),
+        "Digest": str(found.manifest),
+        "RepoTags": [Reference.parse(found.name).familiar] if found.name else [],
+        "RepoDigests": [],
+        **_of_config(json.loads(found.config), found.parsed.platform, found.diff_ids),
+        "Size": found.file.size,
+        "LayerDirs": [],
+        "Pulled": "",
+    }
+
+
+def _of_config(config: dict[str, Any], platform: Platform, diff_ids: tuple[Digest, ...]) -> dict[str, Any]:
+    return {
+        "Created": config.get("created") or "",
+        "Author": config.get("author") or "",
+        "Os": platform.os,
+        "Architecture": platform.architecture,
+        "Variant": platform.variant,
+        "Config": config.get("config") or {},
+        "RootFS": {"Type": "layers", "Layers": [str(each) for each in diff_ids]},
+        "History": config.get("history") or [],
+    }
+
+
 def _described(store: Store, image: NamedImage) -> dict[str, Any]:
     found = catalog.documents(store, image)
-    config = json.loads(found.config)
     return {
         "Id": str(image.ref.config),
         "Digest": str(image.ref.manifest),
         "RepoTags": [tag.familiar for tag in image.tags],
         "RepoDigests": [name.familiar for name in image.digests],
-        "Created": config.get("created") or "",
-        "Author": config.get("author") or "",
-        "Os": image.platform.os,
-        "Architecture": image.platform.architecture,
-        "Variant": image.platform.variant,
+        **_of_config(json.loads(found.config), image.platform, found.diff_ids),
         "Size": sum(found.sizes),
-        "Config": config.get("config") or {},
-        "RootFS": {"Type": "layers", "Layers": [str(each) for each in found.diff_ids]},
         "LayerDirs": [store.layer_path(each) for each in found.diff_ids],
-        "History": config.get("history") or [],
         "Pulled": image.ref.when,
     }

@@ -49,7 +49,7 @@ def network_command(argv: list[str]) -> int:
     """0; 1 if a network does not exist, exists already, or is to be removed and in use. Others are removed anyway."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
-    options.networks, options.containers = store.networks, store.containers
+    options.store, options.networks = store, store.networks
     if options.action is _create:
         store.prepare()
     status: int = options.action(options)
@@ -95,7 +95,7 @@ def parser() -> Parser:
 
 
 def _add_connect(parser: Parser) -> None:
-    summary = "Connect a running container to a network"
+    summary = "Connect a container to a network, now if it runs, or when it starts"
     connect = parser.add_command("connect", _connect, "[OPTIONS] NETWORK CONTAINER", summary, instead=_CONNECT_INSTEAD)
     connect.add_argument("--ip", default="", metavar="ADDRESS", help="its IPv4 address (default: the next free one)")
     connect.add_argument("--ip6", default="", metavar="ADDRESS", help="its IPv6 address")
@@ -107,7 +107,7 @@ def _add_connect(parser: Parser) -> None:
         help="a name for it; may be repeated",
     )
     disconnect = parser.add_command(
-        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Disconnect a running container from a network"
+        "disconnect", _disconnect, "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network"
     )
     disconnect.add_argument("-f", "--force", action="store_true", help="accepted for compatibility")
     for each in (connect, disconnect):
@@ -333,16 +333,24 @@ def _remove_one(directory: str, name: str) -> None:
 
 
 def _connect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.upkeep.reconnect import Endpoint, connect
+    from mydocker.cli.containers.network_changes import connect
+    from mydocker.runtime.network.upkeep.reconnect import Endpoint
+    from mydocker.specs.values import Scope
+    from mydocker.specs.values.network import address, address6, alias
 
-    endpoint = Endpoint(address=options.ip, address6=options.ip6, aliases=tuple(options.alias))
-    return _changed(lambda: connect(options.networks, options.containers, options.name, options.container, endpoint))
+    scope = Scope(directory="", environ=os.environ)
+    endpoint = Endpoint(
+        address=options.ip and address(options.ip, scope),
+        address6=options.ip6 and address6(options.ip6, scope),
+        aliases=tuple(alias(name, scope) for name in options.alias),
+    )
+    return _changed(lambda: connect(options.store, options.networks, options.name, options.container, endpoint))
 
 
 def _disconnect(options: argparse.Namespace) -> int:
-    from mydocker.runtime.network.upkeep.reconnect import disconnect
+    from mydocker.cli.containers.network_changes import disconnect
 
-    return _changed(lambda: disconnect(options.networks, options.containers, options.name, options.container))
+    return _changed(lambda: disconnect(options.store, options.networks, options.name, options.container))
 
 
 def _changed(change: Callable[[], object]) -> int:

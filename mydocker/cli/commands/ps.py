@@ -95,7 +95,7 @@ def _has(container: Container, key: str, value: str) -> bool:
         "exited": state.status == "exited" and str(state.exit_code) == value,
         "ancestor": _is_of(config, value),
         "volume": any(value in (getattr(each, "volume", ""), each.target) for each in config.spec.volumes),
-        "network": value in state.addresses or config.spec.network_mode == value,
+        "network": value in described.addresses(container) or config.spec.network_mode == value,
     }
     return bool(facts[key])
 

@@ -49,9 +49,16 @@ def parser() -> Parser:
     return parser
 
 
+def _pulled(text: str) -> Reference:
+    reference = Reference.parse(text)
+    if reference.is_file_system:
+        raise UsageError(f"{text} is used where it is, and never in the store", hint=f"mydocker run {text}")
+    return reference
+
+
 def _references(options: argparse.Namespace, platform: Platform) -> list[Reference]:
     """The images that are named; with --frozen, as the lock file has them, and all of it if none is named."""
-    references = [Reference.parse(name) for name in options.images]
+    references = [_pulled(name) for name in options.images]
     if options.frozen:
         lock = lock_file.read(options.lock_file)
         chosen = references or [Reference.parse(name) for name in lock.images]

@@ -7,7 +7,7 @@ import os
 from mydocker.cli.common.parser import Parser
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import Store
-from mydocker.runtime.network.joined_container import write_name
+from mydocker.runtime.network.upkeep.renamed import rename as rename_running
 from mydocker.services.containers import directory
 from mydocker.services.containers.find import find_kept
 from mydocker.specs.values import Scope, name
@@ -30,7 +30,8 @@ def rename_command(argv: list[str]) -> int:
             directory.drop_name(store, new, config.id)
             raise StoreError(f"cannot rename {config.title}: {error.strerror}", hint=hint_for(error)) from None
         directory.drop_name(store, config.name, config.id)
-        write_name(f"{store.containers}/{config.short_id}", new)
+        aliases = {each.name: each.aliases for each in config.attachments}
+        rename_running(store.networks, f"{store.containers}/{config.short_id}", new, aliases)
     return 0
 
 

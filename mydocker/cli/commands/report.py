@@ -9,7 +9,7 @@ from mydocker.cli.commands import USAGE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
+from mydocker.cli.output.reports import UNWRITTEN, add_report, open_reports
 from mydocker.errors import MydockerError, UsageError
 from mydocker.image.store import Store
 from mydocker.paths import usable
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SUFFIX = ".jsonl"
+_EXITS = (
+    ("0", "all passed"),
+    ("1", "some failed"),
+    ("2", "wrong usage, or files that are no reports of one batch"),
+    ("3", "nothing failed, but some could not be judged, no part has reported some, or a report could not be written"),
+)
 
 
 def report_command(argv: list[str]) -> int:
@@ -36,7 +42,7 @@ def report_command(argv: list[str]) -> int:
             merge = Merge(lambda text: say(f"warning: {text}"))
             for path in _paths(options.files):
                 merge.add(path, _lines(path))
-            merged = merge.finish()
+            merged = merge.finish(_reasons(options.files))
             reports = Reports(open_reports(options.report, files))
         except UsageError as error:
             complain(error)
@@ -71,6 +77,15 @@ def _paths(words: list[str]) -> Iterator[str]:
         yield from (os.path.join(word, name) for name in names)
 
 
+def _reasons(words: list[str]) -> dict[int, str]:
+    """Why parts have not reported all, of a batch that an engine runs: in the one directory that WORDS are."""
+    if len(words) != 1 or not os.path.isdir(words[0]):
+        return {}
+    from mydocker.testing.engines.known import reasons_in
+
+    return reasons_in(words[0], os.environ)
+
+
 def _lines(path: str) -> Iterator[bytes]:
     try:
         with open(usable(path), "rb") as file:
@@ -86,7 +101,7 @@ def parser() -> Parser:
         text="The files are reports that 'test --shard K/N --report jsonl=FILE' has written, in any order. What no "
         "part has reported is an error. Of a case that several parts have run, the worst result counts; of one that a "
         "part has run again, the last.",
-        exits=EXITS,
+        exits=_EXITS,
         examples=(
             ("mydocker report part*.jsonl", "print the results of all parts"),
             ("mydocker report parts/ --report junit=all.xml --report html=all.html", "write reports of the whole"),

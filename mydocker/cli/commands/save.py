@@ -1,18 +1,21 @@
-"""`mydocker save -o FILE IMAGE...`: images as a file or a directory, for Docker, Podman, skopeo and `mydocker load`."""
+"""`mydocker save -o FILE IMAGE...`: images as a file or a directory, for Docker, Podman, skopeo and `mydocker load`; or
+one image as a file system, to be run as it is."""
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.output.archives import refuse_terminal, refused, unfinished, write_archive
+from mydocker.cli.output.archives import refuse_terminal, refused, unfinished, write_archive, write_file
 from mydocker.errors import UsageError
 from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.paths import usable
-from mydocker.reference import Platform
+from mydocker.reference import FILE_SYSTEMS, Platform
+from mydocker.runtime.image_file.create import create
 
 
 def save_command(argv: list[str]) -> int:
@@ -22,6 +25,9 @@ def save_command(argv: list[str]) -> int:
     is_directory = options.format == "oci-dir"
     if is_directory and options.output in (None, "-"):
         raise UsageError("expected a name for the directory", hint="set it with -o")
+    is_file_system = options.format in FILE_SYSTEMS
+    if is_file_system and options.output in (None, "-"):
+        raise UsageError("a file system is not written to standard output", hint="name a file with -o")
     refuse_terminal(options.output)
     if options.output is not None:
         usable(options.output)
@@ -34,12 +40,7 @@ def save_command(argv: list[str]) -> int:
         for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
     ]
     unique = list({image.ref.manifest: image for image in found}.values())
-    notes = (
-        _write_directory(store, unique, options.output)
-        if is_directory
-        else write_archive(options.output, lambda file: save(store, unique, TarOutput(file)))
-    )
-    for note in notes:
+    for note in _write(store, unique, options):
         say(note)
     return 0
 
@@ -48,11 +49,13 @@ def parser() -> Parser:
     """What the command line may have."""
     parser = Parser(
         "save",
-        text="An archive is an oci-archive and a docker-archive at the same time.",
+        text="An archive is an oci-archive and a docker-archive at the same time. A file system has one image, without "
+        "layers: 'mydocker run squashfs:FILE' mounts it, and unpacks nothing.",
         exits=(("0", "written"), ("1", "an image does not exist")),
         examples=(
             ("mydocker save -o app.tar team/app:2", "write an archive"),
             ("mydocker save alpine | docker load", "hand an image to Docker"),
+            ("mydocker save --format squashfs -o app.sqfs team/app:2", "write one file for many machines to run"),
         ),
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a name, or the beginning of an ID")
@@ -60,10 +63,21 @@ def parser() -> Parser:
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     parser.add_argument(
         "--format",
-        choices=("oci-archive", "docker-archive", "oci-dir"),
-        help="oci-dir: a directory that is an OCI image layout; else it is always both",
+        choices=("oci-archive", "docker-archive", "oci-dir", *FILE_SYSTEMS),
+        help="oci-dir: a directory that is an OCI image layout; squashfs, erofs: a file system; else it is always both",
     )
     return parser
+
+
+def _write(store: Store, images: list[NamedImage], options: argparse.Namespace) -> list[str]:
+    """Write IMAGES where and as OPTIONS say; what to know about it."""
+    if options.format == "oci-dir":
+        return _write_directory(store, images, options.output)
+    if options.format in FILE_SYSTEMS:
+        if len(images) > 1:
+            raise UsageError("a file system has one image", hint="save them one by one")
+        return write_file(options.output, lambda path: create(store, images[0], path, kind=options.format))
+    return write_archive(options.output, lambda file: save(store, images, TarOutput(file)))
 
 
 def _write_directory(store: Store, images: list[NamedImage], path: str) -> list[str]:

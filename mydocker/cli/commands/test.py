@@ -12,6 +12,7 @@ from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
+from mydocker.cli.testing.options import add_engines, check_engine
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lock_file import NAME
 from mydocker.image.store import Store
@@ -49,6 +50,7 @@ _EXAMPLES = (
     ("mydocker test -k 'web and not slow' -x tests", "run some, and stop after the first failure"),
     ("mydocker test --report junit=report.xml tests", "write a report for a CI service"),
     ("mydocker test --shard 2/4 --report jsonl=2.jsonl tests", "run a part of them, see 'mydocker report'"),
+    ("mydocker test --on slurm -n 8 tests", "run all in parts on a cluster"),
     ("mydocker test --image IMAGE cst.yaml", "run a file of container-structure-test"),
 )
 
@@ -59,6 +61,7 @@ def test_command(argv: list[str]) -> int:
     with ExitStack() as files:
         try:
             options = parser().parse_args(_with_seed(argv))
+            check_engine(options)
             on_failure.check(options.on_failure)
             limits = _limits(options)
             store = Store.open(os.environ)
@@ -79,13 +82,17 @@ def test_command(argv: list[str]) -> int:
             return NO_TESTS
         if options.list:
             return _list(cases)
-        if any(case.spec.build for case in cases):
-            try:
+        try:
+            if options.on != "kubernetes" and any(case.spec.build for case in cases):
                 cases = _built(cases, offline=options.offline)
-            except MydockerError as error:
-                complain(error)
-                reports.finish([], seconds=time.monotonic() - began)
-                return UNWRITTEN
+            if options.on:
+                from mydocker.cli.testing.elsewhere import run_elsewhere
+
+                return run_elsewhere(cases, options, store=store, reports=reports, memory=memory)
+        except MydockerError as error:
+            complain(error)
+            reports.finish([], seconds=time.monotonic() - began)
+            return USAGE if isinstance(error, UsageError) else UNWRITTEN
         refused = project.wait_for(cases, limits.timeout) if project else {}
         return _run(cases, limits, reports, memory, options, refused, began=began)
 
@@ -133,6 +140,7 @@ def parser() -> Parser:
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
     add("--shard", metavar="K/N", help="run part K of N; auto: the part that the CI service or the cluster says")
     add_report(parser)
+    add_engines(parser)
     return parser
 
 

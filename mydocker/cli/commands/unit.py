@@ -7,10 +7,10 @@ import os
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.options import add_project, is_file, load_cases, project_options, refuse_no_container
-from mydocker.cli.project.units import environment, lasting, of_tests, program, pulls, unit_name, wanted_by
+from mydocker.cli.project.units import environment, lasting, of_tests, pulls, unit_name, wanted_by
 from mydocker.errors import HostError, UsageError
 from mydocker.image.store import Store
-from mydocker.paths import absolute, xdg_or_home
+from mydocker.paths import absolute, own_program, xdg_or_home
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers.find import find_kept
 from mydocker.services.project.plan import chosen, is_project, project_of, service_of
@@ -111,8 +111,8 @@ def _of_container(name: str, options: argparse.Namespace) -> Units:
     unit = ServiceUnit(
         name=f"{config.title}.service",
         description=f"Container {config.title}",
-        command=(program(), "start", "--attach", config.title),
-        stop=(program(), "stop", config.title),
+        command=(own_program(), "start", "--attach", config.title),
+        stop=(own_program(), "stop", config.title),
         notifies=False,
         grace=config.spec.stop_grace_period,
         wanted_by=wanted_by(options),
@@ -140,7 +140,7 @@ def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     unit = ServiceUnit(
         name=f"{name}.service",
         description=f"Containers of {', '.join(os.path.basename(word) for word in words)}",
-        command=(program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
+        command=(own_program(), "up", "--no-log-prefix" if together else "--keep-going", *flags, *words),
         before=tuple(pulls(loaded.cases)),
         environment=environment(),
         notifies=together,
@@ -170,7 +170,7 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
         unit = ServiceUnit(
             name=f"{names[service.name]}.service",
             description=f"Service {service.name} of {project.name}",
-            command=(program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
+            command=(own_program(), "up", *before, *_FLAGS, "--exit-code-from", service.name, service.name),
             before=tuple(pulls([case])),
             environment=environment(),
             is_job=service.name in jobs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mydocker.cli.common.docker_commands import GROUPS, INSTEAD, RENAMED
 from mydocker.cli.manual.catalogue import NAMES
 from mydocker.errors import UsageError
-from mydocker.specs.model.unsupported import nearest
+from mydocker.nearest import nearest, suggested
 
 FLAGS = {"-h": "help", "--help": "help", "-v": "version", "--version": "version"}
 HINT = "see 'mydocker --help'"
@@ -49,4 +49,4 @@ def _refusal(shown: str, name: str, known: tuple[str, ...] | dict[str, str], *, 
 
 
 def _unknown(message: str, near: str | None) -> str:
-    return message + (f"; did you mean {near!r}?" if near else "")
+    return message + suggested(near)

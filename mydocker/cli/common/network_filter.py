@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.runtime.network import DEFAULT, Network
-from mydocker.specs.model.unsupported import nearest
 
 _TYPES = {"custom": False, "builtin": True}
 
@@ -38,9 +38,8 @@ def _parsed(word: str, keys: Sequence[str]) -> tuple[str, str]:
     if key == "label!" and "label" in keys:
         return key, value
     if not equals or key not in keys:
-        near = nearest(key, keys)
         raise UsageError(
-            f"--filter {word!r}: unknown key {key!r}" + (f"; did you mean {near!r}?" if near else ""),
+            f"--filter {word!r}: unknown key {key!r}" + did_you_mean(key, keys),
             hint=f"expected KEY=VALUE, with one of the keys {', '.join(keys)}",
         )
     if key == "type" and value not in _TYPES:

@@ -7,8 +7,8 @@ import re
 
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean, nearest, suggested
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,12 +118,11 @@ class Parser(argparse.ArgumentParser):
         if flag in self.instead:
             raise UsageError(f"{flag} is not supported", hint=self.instead[flag])
         near = nearest(flag, {each for each in known if each.startswith("--")}) if flag.startswith("--") else None
-        self.error(f"unknown option: {flag}" + (f"; did you mean {near!r}?" if near else ""))
+        self.error(f"unknown option: {flag}" + suggested(near))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in self.subcommands:
-            near = nearest(value, self.subcommands)
-            self.error(f"unknown command: {value}" + (f"; did you mean {near!r}?" if near else ""))
+            self.error(f"unknown command: {value}" + did_you_mean(value, self.subcommands))
         super()._check_value(action, value)
 
     def error(self, message: str) -> NoReturn:

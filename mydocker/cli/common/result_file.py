@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
 from mydocker.json_output import dump
 from mydocker.paths import stream, usable
@@ -59,23 +60,9 @@ class ResultFile:
                 with open(self.path, "w") as file:
                     file.write(line)
             else:
-                self._replace()
+                replace_file(self.path, self.text)
         except OSError as failure:
             raise HostError(f"cannot write the result to {self.path}: {failure.strerror}") from None
-
-    def _replace(self) -> None:
-        directory, name = os.path.split(self.path)
-        staged = os.path.join(directory, f".{name}.{os.getpid()}")
-        try:
-            with open(staged, "w") as file:
-                file.write(self.text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(staged, self.path)
-        except OSError:
-            if os.path.exists(staged):
-                os.unlink(staged)
-            raise
 
 
 def _is_file_or_none(path: str) -> bool:

@@ -37,7 +37,7 @@ COMMANDS = {
                 "[OPTIONS] [FILE...]",
                 "Run the services of a Compose file, or the containers of spec files",
             ),
-            ("down", "[OPTIONS]", "Stop and remove the services of a Compose file"),
+            ("down", "[OPTIONS] [SERVICE...]", "Stop and remove the services of a Compose file"),
             ("compose", "[OPTIONS] COMMAND [ARG...]", "Run a command with the options that Compose has before it"),
             ("test", "[OPTIONS] PATH...", "Run spec files as a batch, and judge what their containers did"),
             ("report", "[OPTIONS] FILE...", "Put the results of the parts of a batch together"),
@@ -67,7 +67,7 @@ COMMANDS = {
         *_rows(
             "spec files",
             ("check", "[OPTIONS] [PATH...]", "Validate spec files, and run nothing"),
-            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form"),
+            ("config", "[OPTIONS] [FILE...]", "Print spec files in their normal form, or another one"),
             ("explain", "[OPTIONS] [FILE...] | run ...", "Print the equivalent docker run line, or a shell script"),
             ("unit", "[OPTIONS] [FILE|NAME...]", "Print or install units of systemd that run containers"),
             ("lock", "[OPTIONS] PATH...", "Write the digests of the images of spec files to a lock file"),

@@ -51,6 +51,22 @@ def write_archive(path: str | None, write: Callable[[BinaryIO], _T]) -> _T:
         raise refused(path, error) from None
 
 
+def write_file(path: str, write: Callable[[str], _T]) -> _T:
+    """Call WRITE with a path at which it makes a new file, which is renamed to PATH then; what it returned. Raises
+    StoreError, and UsageError where PATH is something else than a file."""
+    try:
+        mode = _mode_of_file(path)
+        if mode is None:
+            raise UsageError(f"{path} is not a file", hint="a file system needs one: it is not written in order")
+        with unfinished(os.path.realpath(path)) as temporary:
+            result = write(temporary)
+            if mode:
+                os.chmod(temporary, mode)
+        return result
+    except OSError as error:
+        raise refused(path, error) from None
+
+
 def refused(path: str, error: OSError) -> StoreError:
     """That PATH cannot be written."""
     return StoreError(f"cannot write {path}: {error.strerror}")

@@ -6,15 +6,19 @@ import os
 
 from mydocker.cli.common import say
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.quadlet.unit_files import BUILD, IMAGE, KINDS, NETWORK, VOLUME, kind_of
 from mydocker.specs.load.load import load_files, load_project
 from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
 from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_KEYS
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from mydocker.cli.common.parser import Parser
     from mydocker.specs.model.case import CaseSpec
@@ -72,8 +76,17 @@ def project_options(options: argparse.Namespace) -> ProjectOptions:
         name=options.project_name,
         env_files=tuple(options.env_file),
         profiles=tuple(options.profile),
-        ignored=tuple(key.strip() for keys in options.ignore for key in keys.split(",")),
+        ignored=tuple(_ignored(options.ignore)),
     )
+
+
+def _ignored(words: list[str]) -> Iterator[str]:
+    """The keys in WORDS, the values of --ignore; one that no file can have is probably mistyped."""
+    known = {*UNSUPPORTED_KEYS, *COMPOSE_KEYS, *(row.key for row in FIELDS)}
+    for key in (key.strip() for keys in words for key in keys.split(",")):
+        if key.islower() and not key.startswith("deploy.") and key not in known:  # those of Quadlet have capitals
+            say(f"warning: --ignore: no file has a key {key!r}" + did_you_mean(key, known))
+        yield key
 
 
 def load_cases(
@@ -94,10 +107,9 @@ def load_cases(
         return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
     project = find_project(chosen, os.environ)
     if project is None:
-        if words:  # which are no files, and no services either
-            return LoadedCases(cases=tuple(load_files(words, environ=os.environ, image=image)), active=frozenset())
+        no_file = f"no file called {words[0]}, and " if words else ""
         raise UsageError(
-            f"no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
+            f"{no_file}no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
             hint="name one, or a spec file",
         )
     cases = load_project(project, image=image, warn=say, alone=alone)

@@ -4,13 +4,11 @@ the service and the timer of tests."""
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 
 from mydocker import programs
 from mydocker.cli.common import say
 from mydocker.errors import HostError, UsageError
-from mydocker.paths import absolute
+from mydocker.paths import absolute, own_program
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.render.systemd_unit import ServiceUnit, service_text, timer_text
@@ -47,7 +45,7 @@ def of_tests(options: argparse.Namespace) -> dict[str, str]:
     unit = ServiceUnit(
         name=f"{name}.service",
         description=f"Tests of {shown}",
-        command=(program(), "test", *chosen, *paths),
+        command=(own_program(), "test", *chosen, *paths),
         before=tuple(pulls([case.spec for case in cases])),
         environment=environment(),
         notifies=False,
@@ -115,14 +113,8 @@ def pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
         spec = case.container
         if spec.image and spec.pull_policy != "never" and spec.image.location is None:
             platform = ("--platform", str(spec.platform)) if spec.platform else ()
-            found[(program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
+            found[(own_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
     return [*found]
-
-
-def program() -> str:
-    """The absolute path of the command that runs now."""
-    path = sys.argv[0]
-    return absolute(path) if os.path.isfile(path) and os.access(path, os.X_OK) else shutil.which("mydocker") or path
 
 
 def unit_name(text: str) -> str:

@@ -28,10 +28,24 @@ class ImageConfig(Record):
     healthcheck: Mapping[str, object] = {}  # as it stands
 
 
+class ImageFile(Record):
+    """A file that is a file system, `squashfs` or `erofs` (`kind`), of SIZE bytes, at the absolute `path`.
+
+    `identity` is what stat(2) says of the file: another one in its place is noticed.
+    """
+
+    kind: str
+    path: str
+    size: int
+    identity: tuple[int, ...]
+
+
 class StoredImage(Record):
-    """`lowerdirs` are absolute paths of unpacked layers, the lowest first, as the manifest lists them."""
+    """`lowerdirs` are absolute paths of unpacked layers, the lowest first, as the manifest lists them; there are none
+    if the image is a `file`."""
 
     reference: Reference
     manifest: Digest
     config: ImageConfig
     lowerdirs: tuple[str, ...]
+    file: ImageFile | None = None

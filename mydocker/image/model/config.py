@@ -5,13 +5,15 @@ Go's decoder, which wrote most of these files, leaves null and missing as the sa
 
 from __future__ import annotations
 
-from mydocker.errors import ImageError, UsageError
+from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.model import ImageConfig, json_input
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform
 
 if TYPE_CHECKING:
     from typing import Any
+
+    from mydocker.reference import Reference
 
 _WHAT = "image config"
 
@@ -36,6 +38,20 @@ def parse_config(raw: bytes) -> tuple[ImageConfig, tuple[Digest, ...]]:
         healthcheck=json_input.mapping(inner.get("Healthcheck"), f"{_WHAT}: Healthcheck"),
     )
     return config, _diff_ids(document)
+
+
+def runs_on(has: Platform, platform: Platform) -> bool:
+    """Whether what a config says, if it does, is the system and the architecture of PLATFORM."""
+    return not has.architecture or (has.os or platform.os, has.architecture) == (platform.os, platform.architecture)
+
+
+def check_platform(config: ImageConfig, reference: Reference, platform: Platform) -> None:
+    """Raise ImageNotFoundError unless CONFIG, of the image REFERENCE, is for PLATFORM."""
+    if not runs_on(config.platform, platform):
+        raise ImageNotFoundError(
+            f"image {reference.familiar}: no image for platform {platform}",
+            hint=f"it exists for {str(config.platform)!r:.100}",
+        )
 
 
 def _diff_ids(document: dict[str, Any]) -> tuple[Digest, ...]:

@@ -149,10 +149,10 @@ def _name(text: str) -> Reference | None:
 def in_store(name: Reference, text: str) -> Reference:
     """NAME, given as TEXT. UsageError if it says that the image is in files: the store has it under another one."""
     if name.location:
-        raise UsageError(
-            f"{text}: the image is in files, and this is about the store",
-            hint=f"'mydocker pull' brings it there, as {name.replace(location=None).familiar}",
-        )
+        hint = f"'mydocker pull' brings it there, as {name.replace(location=None).familiar}"
+        if name.location.is_file_system:
+            hint = "'mydocker inspect' shows what is in it"
+        raise UsageError(f"{text}: the image is in files, and this is about the store", hint=hint)
     return name
 
 
@@ -165,6 +165,19 @@ def of_id(store: Store, name: Reference) -> StoredImage | None:
         return None
     found = _by_id(images(store), text) if _hex(text) else []
     return next((store.find(each.entries[0].reference, each.platform) for each in found), None)
+
+
+def is_for_other_ids(store: Store, reference: Reference, platform: Platform) -> bool:
+    """Whether all layers of the image that REFERENCE means are here, and some only with owners of other ids than the
+    caller's (IdMap.key)."""
+    try:
+        ref = read_ref(store.ref_path(reference, platform))
+        _, diff_ids = parse_config(read(store.blob_path(ref.config)))
+        names = {name.rpartition("-")[0] if name.count("-") > 1 else name for name in os.listdir(store.layers)}
+        lacks = any(not os.path.isdir(store.layer_path(each)) for each in diff_ids)
+    except (OSError, ValueError, ImageError, UsageError):
+        return False
+    return lacks and all(f"sha256-{each.hex}" in names for each in diff_ids)
 
 
 def of_manifest(store: Store, name: Reference, manifest: Digest) -> StoredImage | None:

@@ -11,7 +11,6 @@ knows this command alone, from a read-only mount of the program; and it gives up
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 
 from mydocker import kernel
@@ -81,6 +80,8 @@ def _execute_anew(entry: Entry, born: int) -> None:
     process shows as its own until it is executed, and no process can write to it."""
     if not sys.executable:
         raise HostError("cannot enter the container: Python does not know its own program (sys.executable)")
+    import pickle  # which few containers need
+
     letter = os.memfd_create("entry", 0)
     with open(letter, "wb", closefd=False) as file:
         pickle.dump((entry, born), file)
@@ -95,6 +96,8 @@ def _execute_anew(entry: Entry, born: int) -> None:
 
 def main(letter: str) -> NoReturn:
     """The beginning of the new program."""
+    import pickle
+
     with open(int(letter), "rb") as file:
         entry, born = pickle.load(file)
     try:

@@ -10,9 +10,8 @@ import shlex
 
 from mydocker.errors import LaunchError, NetworkError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import Network, Subnet, bridge, firewall
+from mydocker.runtime.network import HOSTS, Network, Subnet, bridge, firewall
 from mydocker.runtime.network.addresses import mac_of
-from mydocker.runtime.network.names import HOSTS
 from mydocker.runtime.network.networks import load
 from mydocker.runtime.network.resolvers import PUBLIC, UPSTREAM
 from mydocker.runtime.network.subnets import parse_subnet
@@ -218,4 +217,4 @@ def hosts(plan: LaunchPlan) -> Iterator[str]:
                 names = shlex.quote(" ".join(attachment.aliases))
                 yield f"        printf '%s\\t%s\\n' \"${{{number}}}\" {names}"
         yield "    )"
-    yield f'}} > "$run/{HOSTS if plan.has_names else "memory/hosts"}"'
+    yield f'}} > "$run/{HOSTS}"'

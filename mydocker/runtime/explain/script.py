@@ -15,7 +15,7 @@ from mydocker.runtime.explain import networks
 from mydocker.runtime.explain.steps import Script, functions_of, secret_name
 from mydocker.runtime.launch.child import NETWORK_SETTINGS
 from mydocker.runtime.plan import LOCALHOST
-from mydocker.runtime.plan.operations import LINKS, OPTIONS_LIMIT
+from mydocker.runtime.plan.operations import IMAGE, LINKS, OPTIONS_LIMIT
 from mydocker.runtime.plan.propagation import Propagating
 from mydocker.runtime.plan.root import BareRoot, LayeredRoot, overlay_options
 from mydocker.runtime.plan.volume_mounts import InlineFile
@@ -24,6 +24,7 @@ from mydocker.specs.values.capability import mask, names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mydocker.image.model import ImageFile
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.plan import LaunchPlan
 
@@ -256,10 +257,18 @@ def _root(plan: LaunchPlan) -> Iterator[str]:
     if root.in_memory:
         yield 'mount -t tmpfs -o mode=755,nodev none "$run/scratch"'
     yield 'mkdir "$run/scratch/upper" "$run/scratch/work"'
+    if root.file:
+        yield from _image_file(root.file)
     top = shlex.quote(root.lowerdirs[-1])
     if root.keep_mode:
         yield f'chmod --reference={top} "$run/scratch/upper"; chown --reference={top} "$run/scratch/upper"'
     yield from _overlay(root)
+
+
+def _image_file(file: ImageFile) -> Iterator[str]:
+    """The image, for the overlay below."""
+    yield f'mkdir "$run/scratch/{IMAGE}"'
+    yield f'mount -t {file.kind} -o loop,ro,nodev {shlex.quote(file.path)} "$run/scratch/{IMAGE}"'
 
 
 def _overlay(root: LayeredRoot) -> Iterator[str]:
@@ -269,7 +278,7 @@ def _overlay(root: LayeredRoot) -> Iterator[str]:
         common = os.path.dirname(common)
     layers = [os.path.relpath(path, common) for path in reversed(root.lowerdirs)]
     stack = ":".join(layer.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for layer in layers)
-    yield f"cd {shlex.quote(common)}"
+    yield 'cd "$run/scratch"' if root.file else f"cd {shlex.quote(common)}"
     if len(os.fsencode(stack)) > OPTIONS_LIMIT - 300:
         yield f'mkdir "$run/scratch/{LINKS}"; n=0'
         yield f"for layer in {' '.join(shlex.quote(layer) for layer in layers)}; do"

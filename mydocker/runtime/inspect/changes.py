@@ -17,7 +17,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.file import open_directory
 from mydocker.runtime.inspect.prepared_files import Prepared, real_path
 from mydocker.runtime.plan.operations import CopyOnWrite, Symlink
-from mydocker.runtime.plan.root import LayeredRoot, MemoryRoot
+from mydocker.runtime.plan.root import LayeredRoot, MemoryRoot, image_directory
 from mydocker.runtime.plan.users import FILE_LIMIT
 
 if TYPE_CHECKING:
@@ -433,6 +433,8 @@ def _open_layer(view: ContainerView, path: str) -> int:
     """The lower directory PATH, as overlayfs reads it: without what is mounted below it, where that can be left out.
     One in the scratch directory is opened through that, which may be in memory."""
     scratch = f"{view.plan.run_dir}/scratch/"
+    if view.image is not None and path == image_directory(f"{view.plan.run_dir}/scratch"):
+        return os.dup(view.image)
     if path.startswith(scratch):
         return kernel.open_inside(view.scratch, path.removeprefix(scratch), os.O_PATH | os.O_DIRECTORY)
     if isinstance(view.plan.root, MemoryRoot) and view.plan.rootless is None:

@@ -45,6 +45,7 @@ class ContainerView(Record):
     plan: LaunchPlan
     ownership: Ownership | None = None
     outcome: Outcome | None = None  # once it has ended
+    image: int | None = None  # the mounted file of its image, where that is not mounted in `scratch`
 
     def has_begun(self) -> bool:
         """Whether the command has been executed. Raises ProcessLookupError if the container has ended."""

@@ -20,27 +20,27 @@ from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.signals import signal
-from mydocker.message import decode, send
+from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cgroup import cgroup
-from mydocker.runtime.inspect.helper_process import Problem, settle
+from mydocker.runtime.inspect.helper_process import HelperProcess, Problem, settle
 from mydocker.runtime.launch import child
 from mydocker.runtime.launch.parent import prepare_isolation
 from mydocker.runtime.streams.read_pipe import listen_to_all
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
     from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.runtime.plan import LaunchPlan
 
 OUTPUT_LIMIT = 4096  # bytes of a healthcheck's output that are kept, as Docker does
-_CHUNK = 1 << 16
 
 
-class Exec:
-    """One such command while it runs. `descriptor` is readable when there is news; `take` then returns the facts."""
+class Exec(HelperProcess):
+    """One such command while it runs. The facts are `exit_code` (None: it did not end in time), `seconds`, and
+    `output`, or `stdout`, `stderr` and which of them were `cut`; or the `problem`."""
 
     def __init__(
         self,
@@ -62,34 +62,13 @@ class Exec:
         if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)
-        self.raw = b""
-        self.descriptor, writer = os.pipe()
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            plan = plan.replace(argv=argv, pre_start=(), init=False, tty=False, stdin=None, stdin_open=True)
+
+        def oversee(writer: int, parent: int) -> NoReturn:
+            changed = plan.replace(argv=argv, pre_start=(), init=False, tty=False, stdin=None, stdin_open=True)
             terms = Terms(timeout=timeout, separate=separate, limit=limit)
-            _oversee(view.replace(plan=plan), program, terms, writer, parent)
-        os.close(writer)
+            _oversee(view.replace(plan=changed), program, terms, writer, parent)
 
-    def take(self) -> dict[str, Any] | None:
-        """Its result: `exit_code` (None: it did not end in time), `seconds`, and `output`, or `stdout`, `stderr`
-        and which of them were `cut`; or the `problem`. None as long as it runs."""
-        data = os.read(self.descriptor, _CHUNK)
-        self.raw += data
-        if data:
-            return None
-        self.close()
-        result = decode(self.raw, CommandResult, SeparateResult, Problem)
-        return (result or Problem(problem="it was killed")).as_dict()  # it was ended before or while it wrote
-
-    def close(self) -> None:
-        """End the command if it still runs, and close its pipe."""
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            os.close(self.descriptor)
-            self.pid = 0
+        super().__init__(oversee, results=(CommandResult, SeparateResult), silence="it was killed")
 
 
 class CommandResult(Record):

@@ -1,24 +1,61 @@
-"""A process that mydocker forks to inspect a running container: its set-up, and the message of its failure."""
+"""A process that mydocker forks to inspect a running container: how it begins, and what it reports."""
 
 from __future__ import annotations
 
 import os
 
 from mydocker import kernel
-from mydocker.kernel.signals import reset
+from mydocker.kernel.signals import reset, signal
+from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
 
 _NOBODY = 65534
+_CHUNK = 1 << 16
 
 
 class Problem(Record):
     """The message of a helper that has no result: the reason."""
 
     problem: str
+
+
+class HelperProcess:
+    """A helper while it runs. `descriptor` is readable when there is news; `take` then returns the facts, if they are
+    whole."""
+
+    def __init__(
+        self, work: Callable[[int, int], NoReturn], *, results: tuple[type[Record], ...], silence: str
+    ) -> None:
+        """Fork it to WORK, which gets a pipe for the report, one of RESULTS or a Problem, and the pid of its parent.
+        SILENCE is the problem of one that ends without a report."""
+        self._raw, self._results, self._silence = b"", results, silence
+        self.descriptor, writer = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            work(writer, parent)
+        os.close(writer)
+
+    def take(self) -> dict[str, Any] | None:
+        """The facts; None as long as there is more to come."""
+        data = os.read(self.descriptor, _CHUNK)
+        self._raw += data
+        if data:
+            return None
+        self.close()
+        return (decode(self._raw, *self._results, Problem) or Problem(problem=self._silence)).as_dict()
+
+    def close(self) -> None:
+        """End it if it still runs, and close its pipe."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.descriptor)
+            self.pid = 0
 
 
 def settle(parent: int, kept: Iterable[int]) -> None:

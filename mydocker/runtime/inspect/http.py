@@ -14,13 +14,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.signals import signal
-from mydocker.message import decode, send
+from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.inspect.helper_process import Problem, settle
+from mydocker.runtime.inspect.helper_process import HelperProcess, Problem, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
     from mydocker.specs.model.expect import Request
 
@@ -38,8 +38,8 @@ class HttpResponse(Record):
     cut: bool
 
 
-class PendingRequest:
-    """One pending request. `descriptor` is readable when there is news; `take` then returns the facts, once whole."""
+class PendingRequest(HelperProcess):
+    """One pending request. The facts are `status`, `headers` and `body`, or the `problem`."""
 
     def __init__(
         self, request: Request, *, network: int | None, ports: Mapping[int, int], user: int | None = None
@@ -47,35 +47,13 @@ class PendingRequest:
         """NETWORK is a descriptor of the container's network namespace, None where that is the host's; USER one of its
         user namespace, unless it has none or this process is in it. PORTS, of the host to the container, translate
         those of URLs."""
-        self.request = request
-        self.descriptor, writer = os.pipe()
-        self.raw = b""
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            entered = tuple(each for each in (user, network) if each is not None)
+        entered = tuple(each for each in (user, network) if each is not None)
+
+        def work(writer: int, parent: int) -> NoReturn:
             _work(request, entered, ports, writer, parent)
-        os.close(writer)
 
-    def take(self) -> dict[str, Any] | None:
-        """What has come: `status`, `headers` and `body`, or the `problem`; None as long as there is more to come."""
-        data = os.read(self.descriptor, 1 << 16)
-        self.raw += data
-        if data:
-            return None
-        self.close()
-        response = decode(self.raw, HttpResponse, Problem)
-        if response is None:  # it was ended by its alarm, before or while it wrote
-            response = Problem(problem=f"no response within {self.request.timeout:g} s")
-        return response.as_dict()
-
-    def close(self) -> None:
-        """End the request if it is still pending, and close its pipe."""
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-            os.close(self.descriptor)
-            self.pid = 0
+        # it is ended by its alarm, before or while it writes
+        super().__init__(work, results=(HttpResponse,), silence=f"no response within {request.timeout:g} s")
 
 
 def _work(request: Request, entered: tuple[int, ...], ports: Mapping[int, int], writer: int, parent: int) -> NoReturn:

@@ -15,8 +15,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
+from mydocker import idmap, kernel
+from mydocker.errors import ErrorReport, HostError, ImageError, LaunchError, MydockerError
 from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.pidfd import has_ended
@@ -29,6 +29,8 @@ from mydocker.runtime.inspect.running_plan import Running, read
 from mydocker.runtime.launch.run_directory import start_time
 
 if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
+    from mydocker.image.model import ImageFile
     from mydocker.runtime.plan import LaunchPlan
 
 _NS_GET_PARENT = 0xB702  # ioctl_ns(2)
@@ -89,6 +91,8 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
     if has_ended(process) or has_ended(leader):
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
+    if plan.image_file:
+        view = view.replace(image=open_image(plan.image_file, opened, user=namespaces.get("user")))
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 
@@ -136,6 +140,25 @@ def _open_root(plan: LaunchPlan, namespaces: dict[str, int]) -> int:
     return fetch(namespaces, lambda: os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
+def open_image(file: ImageFile, opened: ExitStack, *, user: int | None = None, ids: IdMap | None = None) -> int:
+    """The file system in FILE, mounted once more, for user namespace USER, or a new one with IDS: what a container has
+    below its overlay is in no directory of its mount namespace. Raises ImageError, HostError, OSError."""
+    from mydocker.runtime.image_file import ImageMount
+
+    mount = opened.enter_context(ImageMount(file))
+    if mount.server is None:
+        return _keep(opened, mount.tree())
+
+    def mounted() -> int:
+        if ids is not None:
+            idmap.enter(ids)
+        if user is not None or ids is not None:
+            kernel.unshare(kernel.CLONE_NEWNS)
+        return mount.tree()
+
+    return _keep(opened, fetch({} if user is None else {"user": user}, mounted))
+
+
 def fetch(namespaces: dict[str, int], action: Callable[[], int]) -> int:
     """The descriptor that ACTION opens in a process in the user and mount NAMESPACES. OSError, MydockerError."""
     receiver, sender = socket.socketpair()
@@ -156,7 +179,7 @@ def fetch(namespaces: dict[str, int], action: Callable[[], int]) -> int:
     number, _, error = message.partition(b"\n")
     if number.isdigit():
         raise OSError(int(number), os.strerror(int(number)))
-    raise ErrorReport.decode(error).as_error(HostError, LaunchError)
+    raise ErrorReport.decode(error).as_error(HostError, LaunchError, ImageError)
 
 
 def _send(sender: socket.socket, namespaces: dict[str, int], action: Callable[[], int], parent: int) -> None:

@@ -11,6 +11,7 @@ import os
 
 from mydocker import idmap
 from mydocker.errors import LaunchError
+from mydocker.image import model as image_model
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime import plan, seccomp
 from mydocker.runtime.cgroup import controllers, hierarchy
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     *(idmap, plan, seccomp, controllers, hierarchy, devices, keep_id, mac_label, machine_tree, operations, propagation),
-    *(root, sysctls, volume_mounts, model, parts, profile),
+    *(root, sysctls, volume_mounts, model, parts, profile, image_model),
 )
 _CONSTANTS = (str, int, float, bytes, bool, type(None))
 

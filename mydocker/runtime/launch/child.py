@@ -51,6 +51,7 @@ class ChildFds(Record):
     ipc: int | None = None  # the IPC namespace to enter, in the same way
     host_network: int | None = None  # for operations that need it (Operation.of_host)
     name_server: int | None = None  # where the sockets of its name server are sent
+    image: int | None = None  # the `source` of an ImageMount
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -61,7 +62,7 @@ class ChildFds(Record):
     def after_start(self) -> tuple[int, ...]:
         """Those that it still needs once it may begin, besides the standard ones."""
         channels = self.view_sender.channels if self.view_sender else ()
-        single = (self.terminal, self.network, self.ipc, self.host_network, self.name_server)
+        single = (self.terminal, self.network, self.ipc, self.host_network, self.name_server, self.image)
         others = (each for each in (*self.streams, *single) if each is not None and each >= 0)
         return (self.report, *self.cgroups, *channels, *others)
 
@@ -334,7 +335,7 @@ def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
     operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
     if "mount" in plan.namespaces:
         leave_propagation()
-    root = os.open(plan.root.mount(plan.run_dir), os.O_PATH | os.O_DIRECTORY)
+    root = os.open(plan.root.mount(plan.run_dir, image=fds.image), os.O_PATH | os.O_DIRECTORY)
     if "mount" in plan.namespaces:
         write_etc(plan, fds.leases, resolver=fds.resolver)
     for operation in operations:

@@ -152,7 +152,8 @@ def _take_down(networks: list[tuple[str, str]]) -> None:
     from mydocker.kernel.process_title import retitle
     from mydocker.runtime.network.upkeep.release import take_down_idle
 
-    retitle("mydocker-network")  # it has nothing more to do with the run
+    retitle("mydocker-network")  # it has nothing more to do with the run, and keeps no file system busy
+    os.chdir("/")
     time.sleep(IDLE_TIME)
     for directory, interface in dict.fromkeys(networks):
         take_down_idle(directory, interface)

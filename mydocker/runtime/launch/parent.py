@@ -23,7 +23,7 @@ from mydocker.runtime.streams import StreamPipes
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import BinaryIO, TypeVar
+    from typing import Any, BinaryIO, TypeVar
 
     from mydocker.runtime.cgroup.cgroup import Cgroups
     from mydocker.runtime.inspect.container_view import ViewReceiver
@@ -108,15 +108,14 @@ def launch(
         signals = run.enter(Signals())
         run.enter(duty)
         run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch, shared_blob=plan.shared_blob))
-        if view_receiver and view_receiver.prepare:
-            view_receiver.prepare(plan)
-        connections = _connections(plan, cleanup_process)
-        run.enter_any(connections)
+        _prepare(plan, view_receiver)
+        image = _image(plan, run)
+        connections = _connections(plan, cleanup_process, run)
         with Stack() as container:
             container.enter_any(_orphans(plan))
             cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
-            started = _start(plan, container, streams, duty, view_receiver, connections, cgroups.fds if cgroups else ())
+            started = _start(plan, container, streams, duty, view_receiver, connections, cgroups, image)
             from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
 
             begun = _recorder(plan, started)
@@ -127,6 +126,11 @@ def launch(
         if ended:
             ended()
         return outcome
+
+
+def _prepare(plan: LaunchPlan, view_receiver: ViewReceiver | None) -> None:
+    if view_receiver and view_receiver.prepare:
+        view_receiver.prepare(plan)
 
 
 def _links(plan: LaunchPlan) -> dict[str, str | None]:
@@ -147,7 +151,17 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     return Orphans()
 
 
-def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connections | None:
+def _image(plan: LaunchPlan, run: Stack) -> int | None:
+    """What the child mounts the file of its image with, which RUN owns; None: its image is no file."""
+    if not plan.image_file:
+        return None
+    from mydocker.runtime.image_file import ImageMount
+
+    return run.enter(ImageMount(plan.image_file)).source
+
+
+def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess, run: Stack) -> Connections | None:
+    """Its places in networks, which RUN leaves at the end; None: it is in none."""
     if not plan.networks:
         return None
     from mydocker.runtime.network.connections import Connections
@@ -155,8 +169,14 @@ def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess) -> Connectio
     if plan.rootless:
         from mydocker.runtime.network.rootless.connections import RootlessConnections
 
-        return RootlessConnections(plan)
-    return Connections(plan, take_down_later=cleanup_process.take_down_later, forget_later=cleanup_process.forget_later)
+        return _entered(RootlessConnections(plan), run)
+    later, forget = cleanup_process.take_down_later, cleanup_process.forget_later
+    return _entered(Connections(plan, take_down_later=later, forget_later=forget), run)
+
+
+def _entered(connections: Connections, run: Stack) -> Connections:
+    run.enter(connections)
+    return connections
 
 
 def _cgroups(plan: LaunchPlan, container: Stack) -> Cgroups | None:
@@ -190,7 +210,8 @@ def _start(
     duty: RunWatch,
     view_receiver: ViewReceiver | None,
     connections: Connections | None,
-    cgroup_fds: tuple[int, ...],
+    cgroups: Cgroups | None,
+    image: int | None,
 ) -> Started:
     """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
     child_ends = container.enter(Stack())
@@ -202,14 +223,13 @@ def _start(
         start=start,
         streams=tuple(streams.child_ends) if isinstance(streams, StreamPipes) else (),
         terminal=None if isinstance(streams, StreamPipes) else streams.child_end.fileno(),
-        cgroups=cgroup_fds,
+        cgroups=cgroups.fds if cgroups else (),
         lifeline=(lifeline_end, lifeline.fileno()) if lifeline else None,
         syscall_filter=prepare_isolation(plan),
         view_sender=view_receiver.sender() if view_receiver else None,
-        leases=connections.leases if connections else (),
-        resolver=connections.resolver if connections else "",
+        **_of_networks(connections),
         **_other_namespaces(plan, child_ends),
-        name_server=connections.name_server.child_end if connections and connections.name_server else None,
+        image=image,
     )
     pid, pidfd = _clone(plan, fds, connections)
     container.close_later(pidfd)
@@ -223,6 +243,14 @@ def _start(
     child_ends.close()
     streams.close_child_ends()
     return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline)
+
+
+def _of_networks(connections: Connections | None) -> dict[str, Any]:
+    """What the child needs of CONNECTIONS."""
+    if not connections:
+        return {}
+    name_server = connections.name_server.child_end if connections.name_server else None
+    return {"leases": connections.leases, "resolver": connections.resolver, "name_server": name_server}
 
 
 def _pipe(reading: Stack, writing: Stack) -> tuple[int, int]:
@@ -248,7 +276,7 @@ def prepare_isolation(plan: LaunchPlan) -> bytes:
     return program(plan.seccomp, store=Store(plan.store))
 
 
-def _other_namespaces(plan: LaunchPlan, child_ends: Stack) -> dict[str, int | None]:
+def _other_namespaces(plan: LaunchPlan, child_ends: Stack) -> dict[str, Any]:
     """The descriptors of namespaces that the child enters, or leaves for a moment."""
     return {
         "network": _other_network(plan, child_ends),

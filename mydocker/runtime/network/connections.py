@@ -178,6 +178,11 @@ class Connections:
             from mydocker.runtime.network.definitions import make
 
             make(networks, attachment.name, attachment.definition)
+        elif os.path.isdir(f"{self.plan.store}/networks/{attachment.name}"):
+            raise NetworkError(
+                f"network {attachment.name} cannot be used, as the store is read-only",
+                hint="set MYDOCKER_ROOT to a directory that can be written, or define the network in a file",
+            )
         return networks
 
     def written_ports(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, hint_for
 from mydocker.kernel import nftables
 from mydocker.kernel.nftables import Element, key
 from mydocker.programs import run_together
@@ -174,7 +174,7 @@ def _nft(text: str, *, directory: str) -> None:
             file.write(text)
         run_together([("nft", "-f", path)])
     except OSError as error:
-        raise HostError(f"cannot write {path}: {error.strerror}") from None
+        raise HostError(f"cannot write {path}: {error.strerror}", hint=hint_for(error)) from None
     finally:
         try:  # noqa: SIM105  # contextlib is not on the warm path
             os.unlink(path)

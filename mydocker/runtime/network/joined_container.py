@@ -74,13 +74,14 @@ def hostname_of(run_dir: str) -> str:
     return read_link(run_dir, "hostname") or os.path.basename(run_dir)
 
 
-def write_name(run_dir: str, name: str) -> None:
-    """The container with RUN_DIR is called NAME from now on, if it runs."""
+def replace_link(link: str, target: str) -> None:
+    """Let LINK of a run directory lead to TARGET. Raises OSError."""
     try:
-        os.symlink(name, f"{run_dir}/.name")
-        os.rename(f"{run_dir}/.name", f"{run_dir}/name")
-    except FileNotFoundError:
-        pass
+        os.symlink(target, f"{link}.new")
+    except FileExistsError:  # left by a process that was killed
+        os.unlink(f"{link}.new")
+        os.symlink(target, f"{link}.new")
+    os.rename(f"{link}.new", link)
 
 
 def shares_network(run_dir: str) -> bool:

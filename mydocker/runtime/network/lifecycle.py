@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from mydocker import kernel
 from mydocker.errors import NetworkError, StoreError, UsageError, hint_for
 from mydocker.image.store import remove_tree, sync_directory
+from mydocker.nearest import did_you_mean
 from mydocker.number import whole_number
 from mydocker.record import Record
 from mydocker.runtime.network import DEFAULT, Network, Subnet, leases
 from mydocker.runtime.network.addresses import ipv4_range, parse_ipv6
 from mydocker.runtime.network.networks import intact, is_name, load, lock_directory, names, not_found
 from mydocker.runtime.network.subnets import free_subnet, free_subnet6, host_networks, overlaps
-from mydocker.specs.model.unsupported import nearest
 
 MTU_OPTIONS = ("com.docker.network.driver.mtu", "mtu")  # Docker's name, and Podman's
 _LEAST_MTU, _MOST_MTU = 68, 65535  # ETH_MIN_MTU, ETH_MAX_MTU (linux/if_ether.h)
@@ -117,9 +117,8 @@ def mtu_of(options: Mapping[str, str]) -> int | None:
     """The MTU that OPTIONS set. UsageError if another option is among them."""
     for name in options:
         if name not in MTU_OPTIONS:
-            near = nearest(name, MTU_OPTIONS)
             raise UsageError(
-                f"network option {name!r} is not supported" + (f"; did you mean {near!r}?" if near else ""),
+                f"network option {name!r} is not supported" + did_you_mean(name, MTU_OPTIONS),
                 hint=f"supported is {MTU_OPTIONS[0]}",
             )
     found = {whole_number(text, _MOST_MTU) for text in options.values()}
@@ -260,11 +259,15 @@ def _locked(networks: str) -> Iterator[None]:
 def _publish(networks: str, network: Network) -> None:
     """Stage, sync, rename: after a crash the network is there as a whole, or not at all."""
     staged = f"{networks}/{_NEW}{os.urandom(8).hex()}"
-    os.mkdir(staged, 0o700)
-    os.mkdir(f"{staged}/leases", 0o700)
-    _write(f"{staged}/network.json", network)
-    sync_directory(staged)
-    os.rename(staged, f"{networks}/{network.name}")
+    try:
+        os.mkdir(staged, 0o700)
+        os.mkdir(f"{staged}/leases", 0o700)
+        _write(f"{staged}/network.json", network)
+        sync_directory(staged)
+        os.rename(staged, f"{networks}/{network.name}")
+    except OSError:  # the disk is full: nothing more is to lie there after each attempt
+        remove_tree.remove(staged)
+        raise
     sync_directory(networks)
 
 

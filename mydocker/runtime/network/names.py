@@ -11,7 +11,7 @@ import os
 
 from mydocker import kernel
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import DEFAULT, leases
+from mydocker.runtime.network import DEFAULT, HOSTS, leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-HOSTS, LOCKED = "hosts", "memory"  # in the run directory
+LOCKED = "memory"  # in the run directory
 _LIMIT = 1 << 20  # bytes of a file that is still changed: what a container has made of it is its own affair
 
 
@@ -49,9 +49,21 @@ def join(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -
         _change(each, add=_lines_for(lease))
 
 
-def leave(lease: Lease, run_dir: str, listed: Callable[[str], Iterable[Lease]]) -> None:
-    """Remove what `join` has written into the file of the container with RUN_DIR; the others' is for `withdraw`."""
-    _change(run_dir, remove=[*_lines_for(lease), *_lines_of(_others(lease, run_dir), lease, listed)])
+def leave(lease: Lease, run_dir: str, hostname: str, listed: Callable[[str], Iterable[Lease]]) -> None:
+    """Remove what its file says of the network of LEASE, which the container with RUN_DIR leaves: the others there, and
+    its own names, HOSTNAME among them. What the others' files say is for `withdraw`."""
+    own = (os.path.basename(run_dir), hostname)
+    others = {*_lines_of(_others(lease, run_dir), lease, listed)}
+    _change(run_dir, remove=lambda line: line in others or _is_of(line, lease, own))
+
+
+def rename(old: Lease, new: Lease, run_dir: str) -> None:
+    """Write the names of NEW in place of those of OLD, the same lease of the container with RUN_DIR, for all in that
+    network."""
+    id_only, lines = (os.path.basename(run_dir),), {*_lines_for(old)}
+    _change(run_dir, add=_lines_for(new), remove=lines.__contains__)
+    for other in _others(new, run_dir):
+        _change(other, add=_lines_for(new), remove=lambda line: _is_of(line, old, id_only))
 
 
 def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterable[Lease]]) -> list[str]:
@@ -61,8 +73,15 @@ def _lines_of(run_dirs: list[str], lease: Lease, listed: Callable[[str], Iterabl
 
 def withdraw(lease: Lease, run_dir: str) -> None:
     """Remove the lines of LEASE from the files of the others."""
+    container = (os.path.basename(run_dir),)  # it may have been renamed meanwhile, but it always has its ID
     for other in _others(lease, run_dir):
-        _change(other, remove=_lines_for(lease))
+        _change(other, remove=lambda line: _is_of(line, lease, container))
+
+
+def _is_of(line: str, lease: Lease, names: tuple[str, ...]) -> bool:
+    """Whether LINE has an address of LEASE, and one of NAMES."""
+    words = line.split()
+    return words[:1] in ([lease.address], [lease.address6]) and any(name in words[1:] for name in names)
 
 
 def _others(lease: Lease, run_dir: str) -> list[str]:
@@ -76,8 +95,8 @@ def _lines_for(lease: Lease) -> list[str]:
     return [f"{address}\t{names}\n" for address in (lease.address, lease.address6) if address and names]
 
 
-def _change(run_dir: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-    """Change the lines of the file in RUN_DIR; nothing if it is not there."""
+def _change(run_dir: str, *, add: Sequence[str] = (), remove: Callable[[str], bool] | None = None) -> None:
+    """Change the lines of the file in RUN_DIR: those go for which REMOVE is true. Nothing if it is not there."""
     try:
         lock = os.open(f"{run_dir}/{LOCKED}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:  # the container has ended
@@ -90,7 +109,7 @@ def _change(run_dir: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()
         return
     try:
         before = os.read(file, _LIMIT)
-        lines = [line for line in _lines(before) if line not in remove]
+        lines = [line for line in _lines(before) if not (remove and remove(line))]
         lines += [line for line in add if line not in lines]
         after = "".join(lines).encode("utf-8", "surrogateescape")
         if after != before and len(before) < _LIMIT:

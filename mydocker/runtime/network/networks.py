@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 
 from mydocker import kernel
-from mydocker.errors import ImageError, NetworkError, StoreError, UsageError
+from mydocker.errors import ImageError, NetworkError, StoreError, UsageError, hint_for
 from mydocker.image.model import json_input
 from mydocker.image.store import read
 from mydocker.record import TYPE_CHECKING
@@ -51,7 +51,7 @@ def _load(networks: str, name: str) -> Network:
     except (ImageError, ValueError) as error:
         raise _damaged(name, f"{path}: {error}") from None
     except OSError as error:
-        raise StoreError(f"cannot read network {name}: {error.strerror}: {path}") from None
+        raise StoreError(f"cannot read network {name}: {error.strerror}: {path}", hint=hint_for(error)) from None
 
 
 def _damaged(name: str, reason: str) -> StoreError:
@@ -90,7 +90,7 @@ def names(networks: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"cannot read the networks: {error.strerror}: {networks}") from None
+        raise StoreError(f"cannot read the networks: {error.strerror}: {networks}", hint=hint_for(error)) from None
 
 
 def intact(networks: str) -> list[Network]:
@@ -140,7 +140,7 @@ def lock_directory(path: str, *, exclusive: bool) -> int:
         except FileNotFoundError:
             raise not_found(name) from None
         except OSError as error:
-            raise StoreError(f"cannot use network {name}: {error.strerror}: {path}") from None
+            raise StoreError(f"cannot use network {name}: {error.strerror}: {path}", hint=hint_for(error)) from None
         try:
             kernel.lock(lock, shared=not exclusive)
             if os.path.samestat(os.fstat(lock), os.stat(path, follow_symlinks=False)):

@@ -12,7 +12,7 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.plan.executable import is_static_program
 from mydocker.runtime.plan.operations import DeclaredVolume, HostProgram, MissingLink, Operation
-from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root
+from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root, image_directory
 from mydocker.runtime.plan.standard_mounts import standard_mounts
 from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.idmap import IdMap
-    from mydocker.image.model import ImageConfig, StoredImage
+    from mydocker.image.model import ImageConfig, ImageFile, StoredImage
     from mydocker.runtime.cgroup.hierarchy import Cgroup
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan.host import Host
@@ -102,9 +102,14 @@ class LaunchPlan(Record):
     volumes: tuple[str, ...] = ()  # the directories of named volumes, made if missing, and locked while it lives
 
     @property
+    def image_file(self) -> ImageFile | None:
+        """The file that its image is, if it is one."""
+        return self.root.file if isinstance(self.root, LayeredRoot) else None
+
+    @property
     def shared_blob(self) -> str:
         """The file of the store whose lock says that the image is in use, if the run directory is elsewhere."""
-        if not self.image_digest or self.containers == f"{self.store}/containers":
+        if not self.image_digest or self.image_file or self.containers == f"{self.store}/containers":
             return ""
         return f"{self.store}/blobs/sha256/{self.image_digest.partition(':')[2]}"
 
@@ -382,6 +387,8 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
     if spec.rootfs == "/":
         return MemoryRoot()
     lowerdirs = image.lowerdirs if image else (spec.rootfs or "",)
+    if image and image.file:
+        lowerdirs = (image_directory(f"{run_dir}/scratch"),)
     if not image and not os.path.isdir(lowerdirs[0]):
         raise LaunchError(f"rootfs {lowerdirs[0]} is not a directory")
     if not lowerdirs:
@@ -392,6 +399,7 @@ def _root(spec: ContainerSpec, image: StoredImage | None, host: Host, run_dir: s
         keep_mode=image is None,
         in_memory=host.store_on_overlay or within,
         user_xattrs=host.rootless,
+        file=image.file if image else None,
     )
 
 

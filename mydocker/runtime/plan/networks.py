@@ -21,11 +21,13 @@ def attachments(spec: ContainerSpec, container_id: str) -> tuple[NetworkAttachme
     """The networks that SPEC is in, each with all names by which the others find it: its aliases, its name, its host
     name and the beginning of its ID. None of them means the machine itself elsewhere."""
     networks = spec.networks or (NetworkAttachment(name=BRIDGE),)
-    own = [name for name in (spec.name, spec.hostname, container_id[:12]) if name and _is_word(name)]
-    return tuple(
-        each.replace(aliases=tuple(name for name in dict.fromkeys((*each.aliases, *own)) if name.lower() not in _LOCAL))
-        for each in networks
-    )
+    own = (spec.name or "", spec.hostname or "", container_id[:12])
+    return tuple(each.replace(aliases=known_by(*each.aliases, *own)) for each in networks)
+
+
+def known_by(*names: str) -> tuple[str, ...]:
+    """Those of NAMES by which others find a container: not what is no word, and nothing that each has as its own."""
+    return tuple(name for name in dict.fromkeys(names) if name and _is_word(name) and name.lower() not in _LOCAL)
 
 
 def _is_word(name: str) -> bool:

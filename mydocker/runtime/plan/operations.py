@@ -24,6 +24,7 @@ MS_NODEV = 4
 OPTIONS_LIMIT = 4095  # mount(2) copies one page of options
 ROOT = "memory/root"  # in a run's directory: where the new root is mounted
 LINKS = "layers"  # in a run's scratch directory: short names for the directories of an overlay
+IMAGE = "image"  # in a run's scratch directory: where an image that is a file is mounted
 READ_ONLY = kernel.ATTR_RDONLY
 HARDENED = kernel.ATTR_NOSUID | kernel.ATTR_NODEV | kernel.ATTR_NOEXEC
 # a user namespace gets a new one only where a whole one is visible (mount_namespaces(7))

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 
-from mydocker.record import Record
-from mydocker.runtime.plan.operations import ROOT, copy_ownership, mount_memory, mount_overlay
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.plan.operations import IMAGE, ROOT, copy_ownership, mount_memory, mount_overlay
+
+if TYPE_CHECKING:
+    from mydocker.image.model import ImageFile
 
 
 class Root(Record):
     """What becomes `/`."""
 
-    def mount(self, run_dir: str) -> str:
-        """Mount it, and return the path at which it is mounted."""
+    def mount(self, run_dir: str, *, image: int | None = None) -> str:
+        """Mount it, and return the path at which it is mounted. IMAGE is the `source` of an ImageMount, if the plan has
+        the file of an image."""
         raise NotImplementedError
 
     def lasting(self) -> Root:
@@ -31,7 +35,8 @@ class LayeredRoot(Root):
     is inside a lower directory. `user_xattrs`: overlay's marks are user.overlay.*, the only ones that a user
     namespace may set. `keep_mode`: the root has the mode and owner of the topmost directory; else it is 0755 and
     root's, whatever a layer says of `./`: one packed in a directory of mktemp(1) would not be readable to other users.
-    `stays`: the writable layer is there again at the next start.
+    `stays`: the writable layer is there again at the next start. `file`: an image that is mounted in the scratch
+    directory, as the lowest of the directories.
     """
 
     lowerdirs: tuple[str, ...]
@@ -39,16 +44,21 @@ class LayeredRoot(Root):
     in_memory: bool = False
     user_xattrs: bool = False
     stays: bool = False
+    file: ImageFile | None = None
 
     def lasting(self) -> LayeredRoot:
         return self.replace(stays=not self.in_memory)
 
-    def mount(self, run_dir: str) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None) -> str:
         scratch = f"{run_dir}/scratch"
         if self.in_memory:
             mount_memory(scratch)
         os.makedirs(f"{scratch}/upper", exist_ok=self.stays)
         os.makedirs(f"{scratch}/work", exist_ok=self.stays)
+        if image is not None:
+            from mydocker.runtime.image_file.attach import attach
+
+            attach(image, scratch)
         if self.keep_mode:
             copy_ownership(self.lowerdirs[-1], f"{scratch}/upper")
         root = _root_directory(run_dir)
@@ -60,7 +70,7 @@ class LayeredRoot(Root):
 class MemoryRoot(Root):
     """An empty tmpfs, to be filled by operations; `scratch` is another one, which is not mounted in the container."""
 
-    def mount(self, run_dir: str) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None) -> str:
         mount_memory(f"{run_dir}/scratch")
         root = _root_directory(run_dir)
         mount_memory(root)
@@ -72,8 +82,13 @@ class BareRoot(Root):
 
     path: str
 
-    def mount(self, run_dir: str) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None) -> str:
         return self.path
+
+
+def image_directory(scratch: str) -> str:
+    """Where the file of an image is mounted, if SCRATCH is the scratch directory."""
+    return f"{scratch}/{IMAGE}"
 
 
 def _root_directory(run_dir: str) -> str:

@@ -19,7 +19,7 @@ from mydocker.runtime.plan.operations import (
     ReadOnly,
     Symlink,
 )
-from mydocker.specs.model import BRIDGE, JOINING_MODES, Device
+from mydocker.specs.model import CONNECTED_MODES, JOINING_MODES, Device
 
 if TYPE_CHECKING:
     from mydocker.runtime.cgroup.hierarchy import Cgroup
@@ -187,15 +187,15 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
 
 
 def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
-    """In a network with names, others change the file of hosts: so it is not in the memory of its own mounts."""
+    """In a network, others may change the file of hosts: so it is not in the memory of its own mounts."""
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
     attributes = ATTR_NODEV | (READ_ONLY if spec.read_only else 0)
-    has_names = any(each.name != BRIDGE for each in spec.networks)
+    connected = spec.network_mode in CONNECTED_MODES
     return tuple(
         Bind(
             target=path,
-            source=f"{run_dir}/{name}" if has_names and name == "hosts" else f"{run_dir}/memory/{name}",
+            source=f"{run_dir}/{name}" if connected and name == "hosts" else f"{run_dir}/memory/{name}",
             attributes=attributes,
         )
         for name, path in paths.items()

@@ -7,6 +7,8 @@ Each has a keeper (keeper.py), a directory in the store (directory.py), and is d
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model import BRIDGE, CONNECTED_MODES, NAMESPACES
+from mydocker.specs.model.parts import NetworkAttachment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +44,26 @@ class ContainerConfig(Record):
     owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
     host_commands: HostCommands | None = None  # executed before and after its runs
     stdin_once: bool = False  # its input ends with that of the first who is attached
+    networks: tuple[NetworkAttachment, ...] | None = None  # after `network connect` or `disconnect`; None: the spec's
+
+    @property
+    def attachments(self) -> tuple[NetworkAttachment, ...]:
+        """The networks that it is in, or will be when it starts; none if it has the host's, another's, or none."""
+        if self.networks is not None:
+            return self.networks
+        if self.spec.network_mode not in ("default", *CONNECTED_MODES):
+            return ()
+        return self.spec.networks or (NetworkAttachment(name=BRIDGE),)
+
+    @property
+    def current_spec(self) -> ContainerSpec:
+        """The spec with the networks that it has been connected to since it was made."""
+        if self.networks is None:
+            return self.spec
+        first = self.networks[0].name if self.networks else ""
+        mode = "none" if not first else BRIDGE if first == BRIDGE else "networks"
+        namespaces = tuple(name for name in NAMESPACES if name == "net" or name in self.spec.namespaces)
+        return self.spec.replace(networks=self.networks, network_mode=mode, namespaces=namespaces)
 
     @property
     def short_id(self) -> str:
@@ -75,7 +97,8 @@ class ContainerState(Record):
     stopped: bool = False  # somebody has stopped it: unless-stopped does not start it again
     health: str = ""  # starting, healthy or unhealthy; empty without a healthcheck
     failing: int = 0  # healthchecks in a row
-    health_output: str = ""  # of the last one
+    health_output: str = ""  # of the last one, if it failed
+    health_code: int = 0  # its exit code; -1: it had no end
     addresses: dict[str, str] = {}  # by network
     last_addresses: dict[str, str] = {}  # those of the last run, which it gets again if they are free
     ports: tuple[str, ...] = ()  # published, as [HOST_IP:]PORT:TARGET/PROTOCOL

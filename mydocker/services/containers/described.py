@@ -51,7 +51,7 @@ def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
         "Ports": ports(container),
         "Names": config.title,
         "Labels": printable(",".join(f"{key}={value}" for key, value in sorted(config.labels.items()))),
-        "Networks": ",".join(state.addresses) or config.spec.network_mode,
+        "Networks": ",".join(addresses(container)) or config.spec.network_mode,
         "Size": "",
         "Mounts": printable(",".join(_mounted(mount) for mount in config.spec.volumes)),
         "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in config.spec.volumes)),
@@ -108,7 +108,7 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
     """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
     Docker's."""
     config, state, spec = container.config, container.state, container.config.spec
-    command, store = [*config.command], os.path.dirname(os.path.dirname(container.directory))
+    command, store, connected = [*config.command], _store(container), addresses(container)
     return {
         "Id": config.id,
         "Created": _time(config.created),
@@ -125,10 +125,24 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
         "HostConfig": _host_config(config),
         "NetworkSettings": {
             "Ports": _published(container),
-            "IPAddress": state.addresses.get("bridge", ""),
-            "Networks": {name: {"IPAddress": address} for name, address in state.addresses.items()},
+            "IPAddress": connected.get("bridge", ""),
+            "Networks": {name: {"IPAddress": address} for name, address in connected.items()},
         },
     }
+
+
+def addresses(container: Container) -> dict[str, str]:
+    """Those that it has now, by network: it may have been connected to some, or disconnected, since its start."""
+    if not container.state.pid:
+        return container.state.addresses
+    from mydocker.runtime.network.connections import listed
+
+    leases, _ = listed(f"{_store(container)}/containers/{container.config.short_id}")
+    return {lease.network.name: lease.address for lease in leases}
+
+
+def _store(container: Container) -> str:
+    return os.path.dirname(os.path.dirname(container.directory))
 
 
 def image_settings(container: Container, image: ImageConfig | None) -> dict[str, Any]:
@@ -235,7 +249,7 @@ def _state(state: ContainerState) -> dict[str, Any]:
         "FinishedAt": _time(state.finished),
     }
     if state.health:
-        last = {"ExitCode": int(bool(state.health_output)), "Output": state.health_output}
+        last = {"ExitCode": state.health_code, "Output": state.health_output}
         described["Health"] = {
             "Status": state.health,
             "FailingStreak": state.failing,

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from mydocker.runtime.inspect.exec import Exec
     from mydocker.specs.model.parts import Healthcheck
 
+NO_END = -1  # what Docker reports as the exit code of such a test
+
 
 class HealthMonitor:
-    """The tests of one start of a container. `due` is when the next one is to be run, by time.monotonic()."""
+    """The tests of one start of a container. `due` is when the next one is to be run, by time.monotonic(); `output` and
+    `exit_code` are those of the last one, NO_END if it did not end in time, or could not be run."""
 
     def __init__(self, check: Healthcheck) -> None:
         self.check = check
         self.began = self.due = time.monotonic()
-        self.health, self.failing, self.output = STARTING, 0, ""
+        self.health, self.failing, self.output, self.exit_code = STARTING, 0, "", 0
         self.counted = self.began + (check.start_period or 0.0)  # when a failure was counted last
         self.steadiness = Steadiness(check, self.began)
         self.test: Exec | None = None
@@ -46,10 +49,12 @@ class HealthMonitor:
         """What came of a test."""
         self.test = None
         now = time.monotonic()
-        self.output = describe(facts, timeout=self.check.timeout or 0) if facts.get("exit_code") != 0 else ""
+        code = facts.get("exit_code")
+        self.exit_code = NO_END if code is None else code
+        self.output = describe(facts, timeout=self.check.timeout or 0) if code != 0 else ""
         interval, retries = self.check.interval or 0.0, self.check.retries or 1
         pause = min(interval, self.check.start_interval or interval, max(SHORTEST, (now - self.began) / 10))
-        if facts.get("exit_code") == 0:
+        if code == 0:
             counts = now if self.health != STARTING else self.steadiness.counts_at(now)
             if counts <= now:
                 self.health, self.failing = HEALTHY, 0

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError
+from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, StoreError
 from mydocker.image.store import remove_tree
 from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import retitle
@@ -216,8 +216,10 @@ class Keeper(Companion):
         for name in os.listdir(scratch):
             if name not in _KEPT:
                 remove_tree.remove(f"{scratch}/{name}")
+        with suppress(StoreError):  # it may have been renamed or connected to networks since the last start
+            self.config = directory.read(self.directory).config
         plan = plan_launch(
-            self.config.spec,
+            self.config.current_spec,
             self.image,
             store=self.store,
             environ=self.environ,
@@ -413,9 +415,14 @@ class Keeper(Companion):
     def _tell_health(self) -> None:
         assert self.monitor
         monitor = self.monitor
-        found = (monitor.health, monitor.failing, monitor.output)
-        if found != (self.state.health, self.state.failing, self.state.health_output):
-            self._tell(health=monitor.health, failing=monitor.failing, health_output=monitor.output)
+        found = {
+            "health": monitor.health,
+            "failing": monitor.failing,
+            "health_output": monitor.output,
+            "health_code": monitor.exit_code,
+        }
+        if any(getattr(self.state, name) != value for name, value in found.items()):
+            self._tell(**found)
 
     # what it is asked
 

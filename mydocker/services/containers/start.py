@@ -7,6 +7,7 @@ import select
 import socket
 import time
 
+from mydocker import paths
 from mydocker.errors import (
     REPORT_LIMIT,
     CommandNotExecutableError,
@@ -69,6 +70,7 @@ def create(
         spec = with_volumes(spec, store)
     if spec.name:
         directory.refuse_held(store, spec.name)  # before an image is pulled
+    spec = _with_absolute_path(spec)
     image = get_image(spec, store=store, environ=environ, progress=progress)
     config = ContainerConfig(
         id=new_id(),
@@ -86,6 +88,15 @@ def create(
         host_commands=host_commands,
     )
     return directory.create(store, config), image
+
+
+def _with_absolute_path(spec: ContainerSpec) -> ContainerSpec:
+    """SPEC, whose image, if it is a file that is mounted, is found from every directory: a later start may be in
+    another one."""
+    location = spec.image.location if spec.image else None
+    if not spec.image or not location or not location.is_file_system:
+        return spec
+    return spec.replace(image=spec.image.replace(location=location.replace(path=paths.absolute(location.path))))
 
 
 def _called(spec: ContainerSpec) -> str:
@@ -107,7 +118,7 @@ def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) 
     if not spec.image:
         return None
     manifest = Digest.parse(config.image_digest)
-    image = catalog.of_manifest(store, spec.image, manifest)
+    image = None if spec.image.is_file_system else catalog.of_manifest(store, spec.image, manifest)
     if image:
         return image
     pinned, platform = spec.image.replace(digest=manifest), spec.platform or Platform.host()

@@ -5,17 +5,19 @@ writable layer is still in its directory.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from mydocker import idmap, kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.copy.session import Tree, tree_of
+from mydocker.runtime.image_file import ImageMount
+from mydocker.runtime.image_file.attach import attach
 from mydocker.runtime.inspect.container_view import ContainerView
-from mydocker.runtime.inspect.running_container import open_running
+from mydocker.runtime.inspect.running_container import open_image, open_running
 from mydocker.runtime.launch import plan_launch
 from mydocker.runtime.plan.operations import mount_overlay
-from mydocker.runtime.plan.root import LayeredRoot, overlay_options
+from mydocker.runtime.plan.root import LayeredRoot, image_directory, overlay_options
 from mydocker.services.containers import Container, directory, look, start
 from mydocker.services.containers.find import Foreground
 
@@ -38,7 +40,9 @@ def tree(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Tre
         if directory.has_keeper(found.directory):
             raise LaunchError(f"container {text} is being started", hint="try it again")
         plan = plan_of(found, store=store, environ=environ)
-        yield Tree(enter=lambda: _mounted(plan, f"{found.directory}/scratch"))
+        with ImageMount(plan.image_file) if plan.image_file else nullcontext() as image:
+            source = image.source if image else None
+            yield Tree(enter=lambda: _mounted(plan, f"{found.directory}/scratch", source))
 
 
 @contextmanager
@@ -50,11 +54,13 @@ def view(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Con
             yield running_view
         return
     plan = plan_of(found, store=store, environ=environ)
-    scratch = os.open(f"{found.directory}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield ContainerView(root=-1, scratch=scratch, process=-1, begun=-1, namespaces={}, plan=plan)
-    finally:
-        os.close(scratch)
+    with ExitStack() as opened:
+        scratch = os.open(f"{found.directory}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened.callback(os.close, scratch)
+        stopped = ContainerView(root=-1, scratch=scratch, process=-1, begun=-1, namespaces={}, plan=plan)
+        if plan.image_file:
+            stopped = stopped.replace(image=open_image(plan.image_file, opened, ids=plan.rootless))
+        yield stopped
 
 
 def plan_of(container: Container, *, store: Store, environ: Mapping[str, str]) -> LaunchPlan:
@@ -69,9 +75,9 @@ def plan_of(container: Container, *, store: Store, environ: Mapping[str, str]) -
     )
 
 
-def _mounted(plan: LaunchPlan, scratch: str) -> int:
+def _mounted(plan: LaunchPlan, scratch: str, image: int | None) -> int:
     """In a helper process: the root of the container of PLAN as it would be at its next start, but for its volumes;
-    mounted in namespaces of this process alone."""
+    mounted in namespaces of this process alone. IMAGE is what the file of its image is mounted with, if it is one."""
     if not isinstance(plan.root, LayeredRoot) or plan.root.in_memory:
         raise LaunchError("what this container wrote was in memory, and is gone")
     if plan.rootless:
@@ -80,7 +86,11 @@ def _mounted(plan: LaunchPlan, scratch: str) -> int:
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
     for name in ("upper", "work"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
+    lowerdirs = plan.root.lowerdirs
+    if image is not None:
+        attach(image, scratch)
+        lowerdirs = (image_directory(scratch),)
     options = overlay_options(user_xattrs=plan.root.user_xattrs, stays=True)
     place = "/tmp" if os.path.isdir("/tmp") else "/"  # in this mount namespace alone
-    mount_overlay(plan.root.lowerdirs, scratch, place, options)
+    mount_overlay(lowerdirs, scratch, place, options)
     return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

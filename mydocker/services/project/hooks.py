@@ -6,26 +6,16 @@ They are those of a container's own start by `up`, and of its stop by `up` and `
 
 from __future__ import annotations
 
-import select
-import shlex
-
 from mydocker.errors import LaunchError, MydockerError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.enter.session import plan_command
-from mydocker.runtime.inspect.exec import Exec
 from mydocker.services.containers import look
+from mydocker.services.hook import failure_of, run_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from mydocker.image.store import Store
-    from mydocker.runtime.inspect.container_view import ContainerView
     from mydocker.services.containers import Container
-    from mydocker.specs.model import Hook
-
-_LONGEST = 86400.0  # seconds
-_OUTPUT_LIMIT = 1 << 20  # bytes of each command that are shown
 
 
 def run_hooks(
@@ -43,14 +33,13 @@ def run_hooks(
     """
     for hook in getattr(container.config.spec, kind):
         with look.running(store, container.config.id, paused=False) as view:
-            facts = _run(hook, view, interrupts)
+            facts = run_hook(hook, view, interrupts=interrupts)
         if facts is None:
             return
         for line in facts.get("output", "").splitlines():
             show(line.encode(errors="surrogateescape") + b"\n")
-        if facts.get("exit_code") != 0:
-            why = facts.get("problem") or f"exited with code {facts.get('exit_code')}"
-            raise LaunchError(f"{container.config.title}: {kind}: {shlex.join(hook.command)}: {why}")
+        if failure := failure_of(hook, kind, facts):
+            raise LaunchError(f"{container.config.title}: {failure}")
 
 
 def before_stop(container: Container, *, store: Store, say: Callable[[str], None], interrupts: int = -1) -> None:
@@ -62,24 +51,3 @@ def before_stop(container: Container, *, store: Store, say: Callable[[str], None
         run_hooks(container, "pre_stop", store=store, interrupts=interrupts)
     except MydockerError as error:
         say(f"warning: {error.message}")
-
-
-def _run(hook: Hook, view: ContainerView, interrupts: int) -> dict[str, Any] | None:
-    """The facts of the command, see `Exec`; None if it was interrupted."""
-    plan = plan_command(
-        view.plan, hook.command, environment=dict(hook.environment), user=hook.user, working_dir=hook.working_dir
-    )
-    command = Exec(view.replace(plan=plan), hook.command, timeout=_LONGEST, limit=_OUTPUT_LIMIT)
-    poll = select.poll()
-    for descriptor in (command.descriptor, interrupts):
-        if descriptor >= 0:
-            poll.register(descriptor, select.POLLIN)
-    try:
-        while True:
-            ready = [descriptor for descriptor, _ in poll.poll()]
-            if command.descriptor in ready and (facts := command.take()) is not None:
-                return facts
-            if interrupts in ready:
-                return None
-    finally:
-        command.close()

@@ -6,6 +6,7 @@ Names are those of Compose v2: PROJECT-SERVICE-NUMBER, unless the file sets `con
 from __future__ import annotations
 
 from mydocker.errors import LaunchError, Origin, Problem, SpecError, UsageError
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE
 from mydocker.services.project import Instance, Project
@@ -14,7 +15,6 @@ from mydocker.specs.model.build import default_name
 from mydocker.specs.model.conditions import unmet
 from mydocker.specs.model.dependencies import links
 from mydocker.specs.model.parts import Service
-from mydocker.specs.model.unsupported import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

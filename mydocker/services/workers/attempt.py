@@ -11,6 +11,7 @@ import os
 import time
 from contextlib import suppress
 
+from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING
@@ -127,9 +128,17 @@ class Attempt:
         watcher, self.watcher = self.watcher, 0
         if watcher:
             try:
-                self.watching = os.pidfd_open(watcher)
+                self._watch_over(os.pidfd_open(watcher))
             except OSError:  # it has ended already, or there is no descriptor left
-                self.end_of_watcher()
+                self._miss_watcher()
+
+    def _watch_over(self, pidfd: int) -> None:
+        """PIDFD is of the watcher. After a restart it takes the number of the one before, which may be polled."""
+        if self.watching < 0:
+            self.watching = pidfd
+        else:
+            os.dup2(pidfd, self.watching, inheritable=False)
+            os.close(pidfd)
 
     def _take(self, message: Record) -> None:
         match message:
@@ -155,7 +164,7 @@ class Attempt:
     def _take_from_watcher(self, message: Record) -> None:
         match message:
             case WatcherStarted():
-                self.watcher = message.pid
+                self.watcher, self.watched = message.pid, False
             case Observed():
                 self.seen.update(message.facts)
             case WatcherEnded():
@@ -163,8 +172,15 @@ class Attempt:
                 if message.failure and not self.unjudged:
                     self._give_up(message.failure)
 
-    def end_of_watcher(self) -> None:
-        """The worker reports before that the watcher is not needed any more; else the watcher was killed."""
+    def end_of_watcher(self) -> bool:
+        """The watcher may have ended; False if it has not: another one has begun meanwhile. The worker reports before
+        that it is not needed any more; else it was killed."""
+        if not has_ended(self.watching):
+            return False
+        self._miss_watcher()
+        return True
+
+    def _miss_watcher(self) -> None:
         while self.receive(self.worker.finding):
             pass
         if not self.watched and not self.unjudged and not self.over:

@@ -56,6 +56,7 @@ class Watcher:
         self.pending: dict[int, tuple[PendingRequest | Exec, Callable[[dict[str, Any]], None]]] = {}  # by descriptor
         self.responses: dict[str, Any] = {}
         self.execs = self._commands()
+        self.hooks = [*spec.post_start]
 
     def _commands(self) -> ExecChecks | None:
         if not self.expect or not self.expect.commands:
@@ -70,12 +71,14 @@ class Watcher:
             self._watch(view)
         except ProcessLookupError:
             self.report(WatcherEnded())
+        except LaunchError as error:
+            self.report(WatcherEnded(failure=error.message))
         except Exception as error:
             self.report(WatcherEnded(failure=f"the watcher of the container failed: {type(error).__name__}: {error}"))
 
     def _watch(self, view: ContainerView) -> NoReturn:
         while True:
-            began = {"began": True} if view.has_begun() else {}
+            began = {"began": True} if view.has_begun() and self._run_hooks(view) else {}
             self._report_changes(began)  # before what may take long: from now on the batch's clock runs
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
@@ -92,6 +95,17 @@ class Watcher:
             if began:
                 self._execute(view)
             self._receive()
+
+    def _run_hooks(self, view: ContainerView) -> bool:
+        """Run the commands of `post_start`, once. Raises LaunchError for one that fails."""
+        while self.hooks:
+            from mydocker.services.hook import failure_of, run_hook
+
+            hook = self.hooks.pop(0)
+            facts = run_hook(hook, view) or {}
+            if failure := failure_of(hook, "post_start", facts):
+                raise LaunchError(failure)
+        return True
 
     def _report_changes(self, facts: Mapping[str, Any]) -> None:
         changed = {

@@ -25,12 +25,14 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
 from mydocker.runtime.launch import get_image, open_store, plan_launch, run
 from mydocker.runtime.network.default_mode import with_own_network
+from mydocker.services.restarts import Restarts
 from mydocker.services.workers.messages import (
     ContainerEnded,
     Failed,
     ImageMetadata,
     Inspected,
     Kept,
+    Observed,
     Pulling,
     PullWarning,
     WatcherEnded,
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
-    from mydocker.image.store import Store
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 
 KEEP_IT = b"k"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # fork(2), pipe(2)
 
 
@@ -138,7 +140,7 @@ def attempt(
     keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        send(finding, _run(spec, expect, environ, finding, role, decision, cleanup_process))
+        send(finding, _Run(spec, expect, environ, finding, role).to_its_end(decision, cleanup_process))
     except MydockerError as error:
         send(finding, Failed.of(error).replace(exit_code=error.exit_code, shortage=is_shortage(error)))
     except KeyboardInterrupt:
@@ -172,63 +174,96 @@ def is_shortage(error: BaseException) -> bool:
     return os.strerror(errno.EAGAIN) in str(error)
 
 
-def _run(
-    spec: ContainerSpec,
-    expect: Expect | None,
-    environ: Mapping[str, str],
-    finding: int,
-    role: Role,
-    decision: int,
-    cleanup_process: CleanupProcess | None,
-) -> Outcome:
-    store = open_store(environ)
-    progress = _Pull(spec, partial(send, finding), follow=role.follow)
-    image = get_image(spec, store=store, environ=environ, progress=progress)
-    plan = _plan(spec, image, store, environ, role, inspect_only=expect is not None)
-    progress.end()
-    if image and expect and expect.of("metadata"):
-        send(finding, ImageMetadata(metadata=_metadata(image.config)))
-    needs_health = role.health or bool(expect and expect.of("health"))
-    health = _health(spec, image) if needs_health else None
-    # from here on they are the watch's to take; none may interrupt the clearing away after it
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    watched = role.service or bool(expect and expect.within)
-    ended = partial(send, finding, ContainerEnded())
-    if not (needs_inspection(expect) or watched or decision >= 0):
-        return run(plan, cleanup_process=cleanup_process, ended=ended)
+class _Run:
+    """The runs of SPEC, of which there are several where others need it and it has a restart policy."""
 
-    def use(view: ContainerView) -> None:
-        inspect(expect, view, lambda facts: send(finding, Inspected(facts=facts)), expand=spec.expand)
-        if decision >= 0:
-            _offer(spec, view, store.root, finding, decision)
+    def __init__(
+        self, spec: ContainerSpec, expect: Expect | None, environ: Mapping[str, str], finding: int, role: Role
+    ) -> None:
+        """What EXPECT is about is reported on descriptor FINDING."""
+        self.spec, self.expect, self.environ = spec, expect, environ
+        self.role, self.report = role, partial(send, finding)
+        self.store = open_store(environ)
+        self.image: StoredImage | None = None
 
-    with ViewReceiver(use, prepare=_reserve if decision >= 0 else None) as view_receiver:
-        if watched:
-            from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
+    def to_its_end(self, decision: int, cleanup_process: CleanupProcess | None) -> Outcome:
+        """The outcome of the last run. What it wrote is kept as DECISION says, see `attempt`, if it is the only one."""
+        plan = self._prepare()
+        # from here on they are the watch's to take; none may interrupt the clearing away after it
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        if not (self.role.service and self.spec.restart):
+            return self._once(plan, decision, cleanup_process)
+        restarts = Restarts(self.spec.restart)
+        while True:
+            outcome = self._once(plan, -1, cleanup_process)
+            pause = None if outcome.stopped else restarts.pause(status=outcome.status, seconds=outcome.wall)
+            if pause is None:
+                return outcome
+            # too short a run is not seen by its watcher; and the health is unknown until it is tested again
+            self.report(Observed(facts={"began": True, "health": ""}))
+            if signal.sigtimedwait(_ENDING, pause):
+                return outcome.replace(stopped=True)
+            plan, cleanup_process = self._plan(), None
 
-            watcher = Watcher(spec, partial(send, finding), expect=expect, health=health)
-            view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(send, finding, WatcherEnded()))
-            send(finding, WatcherStarted(pid=view_receiver.watcher))  # whoever waits for its reports learns of its end
-        return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
-
-
-def _plan(
-    spec: ContainerSpec,
-    image: StoredImage | None,
-    store: Store,
-    environ: Mapping[str, str],
-    role: Role,
-    *,
-    inspect_only: bool,
-) -> LaunchPlan:
-    """The plan of SPEC in a batch. Its ports that are not published need a network of its own all the same: where this
-    host gives none, one with lo alone, unless other containers are to reach it there by name."""
-    launched = _launched(spec, role)
-    plan = plan_launch(launched, image, store=store, environ=environ, inspect_only=inspect_only)
-    if role.publish or not plan.no_network or not spec.ports or spec.aliases:
+    def _prepare(self) -> LaunchPlan:
+        progress = _Pull(self.spec, self.report, follow=self.role.follow)
+        self.image = get_image(self.spec, store=self.store, environ=self.environ, progress=progress)
+        plan = self._plan()
+        progress.end()
+        if self.image and self.expect and self.expect.of("metadata"):
+            self.report(ImageMetadata(metadata=_metadata(self.image.config)))
         return plan
-    alone = launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces))
-    return plan_launch(alone, image, store=store, environ=environ, inspect_only=inspect_only)
+
+    def _once(self, plan: LaunchPlan, decision: int, cleanup_process: CleanupProcess | None) -> Outcome:
+        spec, expect = self.spec, self.expect
+        needs_health = self.role.health or bool(expect and expect.of("health"))
+        health = _health(spec, self.image) if needs_health else None
+        watched = bool(self.role.service or spec.post_start or (expect and expect.within))
+        ended = partial(self.report, ContainerEnded())
+        if not (needs_inspection(expect) or watched or decision >= 0):
+            return run(plan, cleanup_process=cleanup_process, ended=ended)
+
+        def use(view: ContainerView) -> None:
+            inspect(expect, view, lambda facts: self.report(Inspected(facts=facts)), expand=spec.expand)
+            if decision >= 0:
+                self._offer(view, decision)
+
+        with ViewReceiver(use, prepare=_reserve if decision >= 0 else None) as view_receiver:
+            if watched:
+                from mydocker.services.workers.watcher import Watcher  # HTTP is slow to import
+
+                watcher = Watcher(spec, self.report, expect=expect, health=health)
+                view_receiver.set_watcher(plan, watcher.watch, dismissed=partial(self.report, WatcherEnded()))
+                # whoever waits for its reports learns of its end
+                self.report(WatcherStarted(pid=view_receiver.watcher))
+            return run(plan, view_receiver=view_receiver, cleanup_process=cleanup_process, ended=ended)
+
+    def _plan(self) -> LaunchPlan:
+        """Its ports that are not published need a network of its own all the same: where this host gives none, one with
+        lo alone, unless other containers are to reach it there by name."""
+        spec, launched = self.spec, _launched(self.spec, self.role)
+        make = partial(plan_launch, store=self.store, environ=self.environ, inspect_only=self.expect is not None)
+        plan = make(launched, self.image)
+        if self.role.publish or not plan.no_network or not spec.ports or spec.aliases:
+            return plan
+        return make(launched.replace(network_mode="none", namespaces=with_own_network(spec.namespaces)), self.image)
+
+    def _offer(self, view: ContainerView, decision: int) -> None:
+        """Report how it ended, and keep what it wrote in the store if the reply is KEEP_IT."""
+        assert view.outcome is not None
+        self.report(view.outcome)
+        if os.read(decision, 1) != KEEP_IT:
+            return
+        from mydocker.runtime.inspect.kept_container import keep
+
+        origin = str(self.spec.origin)
+        try:
+            name, lost = keep(view, root=self.store.root, title=self.spec.name or origin, origin=origin)
+            self.report(Kept(name=name, lost=lost))
+        except MydockerError as error:
+            self.report(Kept(lost=error.message))
+        except OSError as error:
+            self.report(Kept(lost=refused_by_host(error).message))
 
 
 def _launched(spec: ContainerSpec, role: Role) -> ContainerSpec:
@@ -256,23 +291,6 @@ class _Pull:
     def end(self) -> None:
         if self.reported:
             self.report(Pulling(image=""))
-
-
-def _offer(spec: ContainerSpec, view: ContainerView, root: str, finding: int, decision: int) -> None:
-    """Report how it ended, and keep what it wrote in the store at ROOT if the reply is KEEP_IT."""
-    assert view.outcome is not None
-    send(finding, view.outcome)
-    if os.read(decision, 1) != KEEP_IT:
-        return
-    from mydocker.runtime.inspect.kept_container import keep
-
-    try:
-        name, lost = keep(view, root=root, title=spec.name or str(spec.origin), origin=str(spec.origin))
-        send(finding, Kept(name=name, lost=lost))
-    except MydockerError as error:
-        send(finding, Kept(lost=error.message))
-    except OSError as error:
-        send(finding, Kept(lost=refused_by_host(error).message))
 
 
 def _reserve(plan: LaunchPlan) -> None:

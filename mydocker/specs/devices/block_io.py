@@ -9,7 +9,7 @@ from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import BlockLimits
-from mydocker.specs.nodes.node import Mapping, Node, Sequence
+from mydocker.specs.nodes.node import Mapping, Node, Sequence, is_null
 from mydocker.specs.values.quantity import number_between
 from mydocker.specs.values.size import parse_size
 
@@ -52,12 +52,15 @@ def read_block_limits(node: Node, reader: Reader) -> tuple[Part, ...]:
         reader.refuse(node, f"expected a mapping with {', '.join(KEYS)}")
         return ()
     found = []
-    for key, value in reader.members(node, KEYS).items():
-        if key == "weight":
+    known = reader.members(node, KEYS)
+    for key, value in node.entries:  # several of one key where a Quadlet file has several flags
+        if key.text not in known or is_null(value):
+            continue
+        if key.text == "weight":
             found.append(reader.value(value, lambda text, scope: parse_weight(text)))
             continue
         for item in value.items if isinstance(value, Sequence) else (value,):
-            found.append(_entry(key, item, reader))
+            found.append(_entry(key.text, item, reader))
     return tuple(part or {} for part in found)
 
 
@@ -112,12 +115,12 @@ def format_block_limits(limits: BlockLimits) -> dict[str, Any]:
     return found
 
 
-def format_flags(limits: BlockLimits) -> Iterator[str]:
-    """The options for `docker run`."""
+def format_flags(limits: BlockLimits) -> Iterator[tuple[str, str]]:
+    """The options for `docker run`, (flag, value) each."""
     if limits.weight:
-        yield from ("--blkio-weight", str(limits.weight))
+        yield "--blkio-weight", str(limits.weight)
     for path, weight in limits.weight_device:
-        yield from ("--blkio-weight-device", f"{path}:{weight}")
+        yield "--blkio-weight-device", f"{path}:{weight}"
     for key, name in RATES.items():
         for path, rate in getattr(limits, name):
-            yield from (f"--{key.replace('_', '-')}", f"{path}:{rate}")
+            yield f"--{key.replace('_', '-')}", f"{path}:{rate}"

@@ -76,7 +76,7 @@ _MEANT = {  # mydocker's keyword <- other names, without case, blanks, - and _
 
 def meant(text: str, known: Iterable[str]) -> str | None:
     """The one of the KNOWN keywords that TEXT means: one of which it is another name, or else the most similar one."""
-    from mydocker.specs.model.unsupported import nearest
+    from mydocker.nearest import nearest
 
     choices = [*known]
     plain = _plain(text)
@@ -91,6 +91,7 @@ def _plain(text: str) -> str:
 
 def unknown_keyword(text: str, known: Iterable[str]) -> str:
     """The error message for TEXT, with the keyword that is probably meant and a short list of those that are known."""
+    from mydocker.nearest import suggested
+
     choices = [*known]
-    near = meant(text, choices)
-    return f"unknown key {text!r}" + (f"; did you mean {near!r}?" if near else "") + f" (known: {', '.join(choices)})"
+    return f"unknown key {text!r}" + suggested(meant(text, choices)) + f" (known: {', '.join(choices)})"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import OutsideError, UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.paths import absolute
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.files import CHAIN_LIMIT, file_of, scope_of
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Sequence
 
 if TYPE_CHECKING:
@@ -137,10 +137,9 @@ def find_base(
             return None
         file = opened
     if extension.name not in file.names and not (not extension.name and len(file.documents) == 1):
-        near = nearest(extension.name, file.names)
         several = "more than one container; name one" if file.documents else "no container"
         what = f"no container called {extension.name!r}" if extension.name else several
-        reader.refuse(extension.node, f"{file.shown} has {what}" + (f"; did you mean {near!r}?" if near else ""))
+        reader.refuse(extension.node, f"{file.shown} has {what}" + did_you_mean(extension.name, file.names))
         return None
     document, inner = file.names[extension.name] if extension.name else file.documents[0]
     if any(document is each for each in chain):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from mydocker.errors import Origin, Problem, SpecError, UsageError
+from mydocker.nearest import nearest
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
@@ -23,7 +24,7 @@ from mydocker.specs.model.build import default_name
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names, with_project
 from mydocker.specs.model.parts import Dependency, Service
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS, nearest
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key

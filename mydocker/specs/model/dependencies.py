@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from mydocker.errors import Origin, Problem, SpecError, UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.model.parts import CONDITIONS, HEALTHY, STARTED, Dependency
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import switch
 
@@ -161,8 +161,7 @@ def _find(spec: CaseSpec, dependency: Dependency, named: dict[tuple[str, str], _
 
 
 def _unknown(name: str, known: collections.abc.Collection[str]) -> str:
-    meant = nearest(name, known)
-    return f"there is no container called {name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+    return f"there is no container called {name!r}" + did_you_mean(name, known)
 
 
 def unknown_names(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 
 from mydocker.errors import UsageError
+from mydocker.nearest import nearest, suggested
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import Logging
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, is_null
 from mydocker.specs.values.size import format_size, parse_size
 
@@ -41,7 +41,7 @@ def parse_driver(text: str, scope: Scope) -> Part:
     if text not in DRIVERS:
         near = nearest(text, (*DRIVERS, *_OTHER_DRIVERS))
         is_known = text in _OTHER_DRIVERS or near is None
-        problem = "is not supported" if is_known else f"is unknown; did you mean {near!r}?"
+        problem = "is not supported" if is_known else f"is unknown{suggested(near)}"
         raise UsageError(f"log driver {text!r} {problem}", hint=f"use {', '.join(DRIVERS[:-1])} or {DRIVERS[-1]}")
     return {"driver": text}
 

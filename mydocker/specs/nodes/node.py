@@ -69,6 +69,10 @@ class AsWritten(str):
     """Text of a file in which variables are not replaced yet: a writer does not double its dollar signs."""
 
 
+class Bare(str):
+    """Text that a writer of YAML puts without quotes: the octal number 0440 is one for any reader then."""
+
+
 def problem_at(line: int, column: int, message: str) -> Problem:
     return Problem(origin=Origin(line=line, column=column), message=message)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import shlex
 
 from mydocker.errors import MydockerError, Origin, OutsideError, Problem, UsageError
+from mydocker.nearest import nearest, suggested
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.environment.interpolate import interpolate
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def switch(text: str, scope: Scope) -> bool:
 
 
 def unknown_key(key: str, meant: str | None) -> str:
-    return f"unknown key {key!r}" + (f"; did you mean {meant!r}?" if meant else "")
+    return f"unknown key {key!r}" + suggested(meant)
 
 
 def _kind(node: Node) -> str:

@@ -7,6 +7,7 @@ keep the last of duplicate keys, and expand aliases without limit.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,19 +16,23 @@ import yaml
 
 from mydocker.errors import Problem
 from mydocker.record import Record
-from mydocker.specs.nodes.node import AsWritten, Mapping, Node, Scalar, Sequence, problem_at
+from mydocker.specs.nodes.node import AsWritten, Bare, Mapping, Node, Scalar, Sequence, problem_at
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64
 COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, nested ones included
 
 _CORE = "tag:yaml.org,2002:"
+_DOUBTFUL = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf")
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
 _MERGE = "<<"
 MERGE_TAGS = ("!reset", "!override")  # of Compose files
 _MARKS = re.compile("^\ufeff+", re.MULTILINE)
 _BLANKS = " \t"
 _ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
+# numbers of YAML 1.2 (section 10.3.2) that are text for YAML 1.1, whose rules the library writes by
+_NUMBER = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_BREAKS = frozenset("\r\x85\u2028\u2029")
 _WIDTH = 110  # of a line of text that may be broken
 
 
@@ -275,10 +280,35 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def _text(self, data: str) -> yaml.ScalarNode:
-        return self.represent_scalar(f"{_CORE}str", data, style="|" if "\n" in data else None)
+        style = "|" if "\n" in data else "'" if _NUMBER.fullmatch(data) else None
+        if not _BREAKS.isdisjoint(data):  # which are line breaks for the library, and would become others
+            style = '"'
+        return self.represent_scalar(f"{_CORE}str", data, style=style)
+
+    def _bare(self, data: Bare) -> yaml.ScalarNode:
+        return self.represent_scalar(f"{_CORE}int", str(data))
 
 
 _Dumper.add_representer(str, _Dumper._text)
+_Dumper.add_representer(Bare, _Dumper._bare)
+
+
+class _PlainDumper(_Dumper):
+    """For readers of other versions of YAML: what may be a number or a truth value to one of them is quoted."""
+
+    def _text(self, data: str) -> yaml.ScalarNode:
+        is_doubtful = not data or data[0] in "0123456789.+-~=<" or data.lower() in _DOUBTFUL
+        style = "|" if "\n" in data else '"' if is_doubtful else None
+        return self.represent_scalar(f"{_CORE}str", data, style=style)
+
+
+_PlainDumper.add_representer(str, _PlainDumper._text)
+
+
+def write_plain(documents: Iterable[Any]) -> str:
+    """Plain data as a stream of documents for other programs: every text as it is, on lines of any length."""
+    text = yaml.dump_all(documents, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=math.inf)
+    return str(text)
 
 
 def write_documents(documents: Iterable[Any]) -> str:
@@ -296,4 +326,6 @@ def escape(data: Any) -> Any:
         return [escape(item) for item in data]
     if isinstance(data, AsWritten):
         return str(data)
+    if isinstance(data, Bare):
+        return data
     return data.replace("$", "$$") if isinstance(data, str) else data

@@ -6,6 +6,7 @@ Pure text: which command line runs, the caller says. systemd.service(5), systemd
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.render.unit_syntax import assignment, command_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import RestartPolicy
 
 HEAD = "# Written by 'mydocker unit'; it is overwritten by 'mydocker unit --install'."
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@,^~")
 _SECONDS_TO_START = 900  # a pull may take long
 _SECONDS_TO_STOP = 10  # more than the container's own grace
 _WATCHDOG = 60
@@ -49,13 +49,13 @@ class ServiceUnit(Record):
 def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     """The text of a `.service` file; IS_USERS: for a user's manager."""
     network = [] if is_users else ["network-online.target"]
-    lines = [HEAD, *(f"# {note}" for note in unit.notes), "", "[Unit]", f"Description={_plain(unit.description)}"]
+    lines = [HEAD, *(f"# {note}" for note in unit.notes), "", "[Unit]", f"Description={plain(unit.description)}"]
     lines += _words("Requires", unit.needs)
     lines += _words("Wants", network)
     lines += _words("After", (*network, *unit.after))
     lines += [f"PartOf={unit.target}"] if unit.target else []
-    lines += _start_limit(unit.restart)
-    lines += ["", "[Service]", *_type(unit), *(f"Environment={_variable(*each)}" for each in unit.environment)]
+    lines += start_limit(unit.restart)
+    lines += ["", "[Service]", *_type(unit), *(f"Environment={assignment(*each)}" for each in unit.environment)]
     lines += [f"ExecStartPre=-{command_line(words)}" for words in unit.before]
     lines.append(f"ExecStart={command_line(unit.command)}")
     lines += [f"ExecStop={command_line(unit.stop)}"] if unit.stop else []
@@ -70,7 +70,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
         "OOMPolicy=continue",
         "KeyringMode=private",
     ]
-    lines += _restart(unit.restart)
+    lines += restart_lines(unit.restart)
     wanted_by = unit.target or unit.wanted_by
     lines += ["", "[Install]", f"WantedBy={wanted_by}"] if wanted_by else []
     return "\n".join(lines) + "\n"
@@ -79,7 +79,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
 def timer_text(description: str, calendar: Iterable[str]) -> str:
     """The text of a `.timer` file, which starts the service of the same name at the times of CALENDAR, each an
     expression of systemd.time(7)."""
-    lines = [HEAD, "", "[Unit]", f"Description={_plain(description)}", "", "[Timer]"]
+    lines = [HEAD, "", "[Unit]", f"Description={plain(description)}", "", "[Timer]"]
     lines += [f"OnCalendar={each.replace('%', '%%')}" for each in calendar]
     # what was missed while the machine was off is made up for
     return "\n".join([*lines, "Persistent=true", "", "[Install]", "WantedBy=timers.target"]) + "\n"
@@ -87,33 +87,8 @@ def timer_text(description: str, calendar: Iterable[str]) -> str:
 
 def target_text(description: str, services: Iterable[str], *, wanted_by: str) -> str:
     """The text of a `.target` file, which starts SERVICES."""
-    lines = [HEAD, "", "[Unit]", f"Description={_plain(description)}", *_words("Wants", [*services])]
+    lines = [HEAD, "", "[Unit]", f"Description={plain(description)}", *_words("Wants", [*services])]
     return "\n".join([*lines, "", "[Install]", f"WantedBy={wanted_by}"]) + "\n"
-
-
-def command_line(words: Sequence[str]) -> str:
-    """WORDS as a command line of a unit: quoted, and without specifiers and variables."""
-    return " ".join(_quoted(word) for word in words)
-
-
-def _quoted(word: str) -> str:
-    text = word.replace("%", "%%").replace("$", "$$")
-    return text if word and _PLAIN.issuperset(word) else _in_quotes(text)
-
-
-def _variable(name: str, value: str) -> str:
-    """An assignment of `Environment=`, where a dollar sign means nothing."""
-    text = f"{name}={value}".replace("%", "%%")
-    return text if _PLAIN.issuperset(text) else _in_quotes(text)
-
-
-def _in_quotes(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{escaped}"'
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("%", "%%").split())
 
 
 def _words(key: str, words: Sequence[str]) -> list[str]:
@@ -128,23 +103,25 @@ def _type(unit: ServiceUnit) -> list[str]:
     return ["Type=notify", "NotifyAccess=main", f"WatchdogSec={_WATCHDOG}"] if unit.notifies else ["Type=exec"]
 
 
-def _start_limit(policy: RestartPolicy | None) -> list[str]:
+def start_limit(policy: RestartPolicy | None) -> list[str]:
     """How often systemd starts it again: as for Docker without end, unless the policy says otherwise."""
     if policy is None:
         return []
     if policy.burst:
-        return [f"StartLimitIntervalSec={_span(policy.interval)}", f"StartLimitBurst={policy.burst}"]
+        return [f"StartLimitIntervalSec={span(policy.interval)}", f"StartLimitBurst={policy.burst}"]
     if policy.attempts:
         return ["StartLimitIntervalSec=infinity", f"StartLimitBurst={policy.attempts + 1}"]
     return ["StartLimitIntervalSec=0"]
 
 
-def _restart(policy: RestartPolicy | None) -> list[str]:
+def restart_lines(policy: RestartPolicy | None) -> list[str]:
+    """The settings of [Service] for POLICY."""
     if policy is None:
         return []
     word = "on-failure" if policy.name == "on-failure" else "always"
-    return [f"Restart={word}", f"RestartSec={_span(1.0 if policy.delay is None else policy.delay)}"]
+    return [f"Restart={word}", f"RestartSec={span(1.0 if policy.delay is None else policy.delay)}"]
 
 
-def _span(seconds: float) -> str:
-    return f"{seconds:g}s" if seconds != int(seconds) or seconds < 1 else str(int(seconds))
+def span(seconds: float) -> str:
+    """SECONDS as systemd.time(7) has them."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s" if seconds % 1 or seconds < 1 else str(int(seconds))

@@ -38,10 +38,9 @@ def parse_capability(text: str) -> str:
     """A name of NAMES, or ALL; in any case of letters, with or without `CAP_`. Raises UsageError."""
     name = text.upper().removeprefix("CAP_")
     if name != ALL and name not in NAMES:
-        from mydocker.specs.model.unsupported import nearest
+        from mydocker.nearest import did_you_mean
 
-        near = nearest(name, NAMES)
-        raise UsageError(f"unknown capability {text!r}" + (f"; did you mean {near!r}?" if near else ""))
+        raise UsageError(f"unknown capability {text!r}" + did_you_mean(name, NAMES))
     return name
 
 

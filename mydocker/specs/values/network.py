@@ -6,11 +6,11 @@ The notations are those of Docker's client (opts.NetworkOpt): NAME, or name=NAME
 from __future__ import annotations
 
 from mydocker.errors import UsageError
+from mydocker.nearest import did_you_mean
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.model.parts import LOOPBACK, NetworkAttachment, NetworkDefinition
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.values.hosts import host, parse_ipv4, parse_ipv6
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def parse_network(text: str, scope: Scope) -> NetworkAttachment:
         if key.lower() not in _FIELDS:
             if key.lower() == "link-local-ip":
                 raise UsageError("link-local-ip is not supported yet")
-            near = nearest(key.lower(), _FIELDS)
-            raise UsageError(f"unknown key {key!r}" + (f"; did you mean {near!r}?" if near else ""))
+            raise UsageError(f"unknown key {key!r}" + did_you_mean(key.lower(), _FIELDS))
         name, parse = _FIELDS[key.lower()]
         parsed = parse(value, scope)
         found[name] = (*found.get(name, ()), parsed) if name == "aliases" else parsed

@@ -12,10 +12,11 @@ import os
 import select
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from mydocker.errors import HostError, refused_by_host
+from mydocker.kernel.pidfd import LONGEST_WAIT
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.case import Case, JudgedCase, Span
@@ -29,6 +30,7 @@ from mydocker.verdict.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of the batch for a container, at most
@@ -71,7 +73,7 @@ class Batch:
         is one."""
         skipped = {case.number: case.spec.skip for case in cases if case.spec.skip}
         self.schedule = Schedule(cases, skipped=skipped, refused=refused)
-        self.total, self.follow, self.warn = len(cases), follow, warn
+        self.cases, self.total, self.follow, self.warn = cases, len(cases), follow, warn
         self.limits = limits
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         self.pool = WorkerPool(
@@ -95,7 +97,7 @@ class Batch:
 
     def results(self) -> Iterator[JudgedCase]:
         """Run all; each result as soon as it is there. Abandoning the iterator kills what runs."""
-        with Signals() as signals:
+        with Signals() as signals, _held(self.cases):
             self._on(signals.descriptor, lambda: self._take_signal(signals))
             try:
                 while self.schedule.waiting or self.running:
@@ -117,7 +119,8 @@ class Batch:
             verdict = ERROR if self.ending and attempt > 1 else SKIPPED  # it has run, and not passed
             reason = f"not run{' again' * (attempt > 1)}: {self.stopped}"
             result = JudgedCase(case=case, verdict=verdict, reason=reason, attempts=attempt - 1, unbegun=attempt == 1)
-            self._conclude(result.replace(earlier=self._earlier(case)))
+            cut_short = self.ending and attempt > 1
+            self._conclude(result.replace(earlier=self._earlier(case), cut_short=cut_short))
         self.schedule.see({run.case.number: run.seen for run in self.running.values()})
         for result in self.schedule.hopeless():
             self._conclude(result)
@@ -236,7 +239,7 @@ class Batch:
             due.append(INSIST)
         elif self.limits.timeout is not None:
             due.append(self._left())
-        return max(0.0, min(due)) * 1000 + 1 if due else None
+        return min(max(0.0, min(due)) * 1000 + 1, LONGEST_WAIT) if due else None
 
     def _receive(self, run: Attempt, descriptor: int) -> None:
         if not run.receive(descriptor):
@@ -249,8 +252,8 @@ class Batch:
             run.decide(keep=not self.ending and self._is_lost(run))
 
     def _end_of_watcher(self, run: Attempt) -> None:
-        self._forget(run.watching)
-        run.end_of_watcher()
+        if run.end_of_watcher():
+            self._forget(run.watching)
 
     def _is_lost(self, run: Attempt) -> bool:
         """Whether this attempt has failed, and is the last."""
@@ -273,6 +276,7 @@ class Batch:
             return
         if why := "; ".join(filter(None, [self.stopped if self.ending else "", run.unjudged])):
             result = JudgedCase(case=run.case, verdict=ERROR, reason=why, finding=finding, attempts=run.attempt)
+            result = result.replace(cut_short=self.ending)
         else:
             result = _judged(run, finding)
         spans = self.spans.setdefault(run.case.number, [])
@@ -345,3 +349,13 @@ def exit_code(results: Sequence[JudgedCase], *, interrupted: bool) -> int:
         return 130
     unjudged = ERROR in verdicts or any(result.unbegun for result in results)
     return 1 if FAILED in verdicts else 3 if unjudged else 0
+
+
+def _held(cases: Sequence[Case]) -> AbstractContextManager[None]:
+    """What keeps the images of CASES that are files mounted meanwhile."""
+    images = {case.spec.container.image for case in cases}
+    if not any(image and image.is_file_system for image in images):
+        return nullcontext()
+    from mydocker.runtime.image_file import Held
+
+    return Held(images)

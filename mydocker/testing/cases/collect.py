@@ -83,6 +83,12 @@ def with_variables(cases: Sequence[Case], environ: Mapping[str, str]) -> list[Ca
     return found
 
 
+def used_variables(files: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """The names of the variables of ENVIRON that FILES use anywhere."""
+    texts = ("\n".join(_lines_of(file)) for file in files)
+    return [*dict.fromkeys(name for text in texts for name in _VARIABLE.findall(text) if name in environ)]
+
+
 def _lines_of(file: str) -> list[str]:
     """The lines of FILE; none, where it cannot be read twice."""
     try:

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
 
 class PartResult(Record):
-    """A result that was read: of which `place`, by which `node`, and the `time` at which its last attempt began, in
-    seconds since 1970."""
+    """A result that was read, and its `place`, which has a node and a time."""
 
     result: JudgedCase
     place: Place
-    node: str
-    time: float
 
 
 def heading(cases: Sequence[Case], *, part: str, batch: str) -> dict[str, Any]:
@@ -50,8 +47,8 @@ def as_line(result: JudgedCase) -> dict[str, Any]:
     return {
         **as_data(result),
         **place.as_dict(),
-        "node": socket.gethostname(),
-        "time": round(time.time() - (last.seconds if last else 0.0), 3),
+        "node": place.node or socket.gethostname(),
+        "time": place.time or round(time.time() - (last.seconds if last else 0.0), 3),
         "case": _described(result.case),
         "rest": {
             "origins": [[clean(each.origin.file), each.origin.line, each.origin.column] for each in result.failures],
@@ -59,6 +56,7 @@ def as_line(result: JudgedCase) -> dict[str, Any]:
             "cut": [*result.finding.cut],
             "not_kept": clean(result.finding.not_kept),
             "unbegun": result.unbegun,
+            "cut_short": result.cut_short,
         },
     }
 
@@ -94,7 +92,7 @@ def case_of(described: dict[str, Any], number: int) -> Case:
 
 def from_line(data: dict[str, Any]) -> PartResult:
     """The opposite of `as_line`. Raises ValueError, KeyError, TypeError or AttributeError for what is no such line."""
-    place = Place(number=int(data["number"]), of=int(data["of"]), batch=str(data["batch"]), part=str(data["part"]))
+    place = _place(data)
     case, rest = case_of(data["case"], place.number), data["rest"]
     if data["verdict"] not in VERDICTS or not 0 <= place.number < place.of:
         raise ValueError(data["verdict"])
@@ -126,8 +124,20 @@ def from_line(data: dict[str, Any]) -> PartResult:
         ),
         earlier=tuple(_attempt(each, case) for each in data["earlier"]),
         unbegun=bool(rest["unbegun"]),
+        cut_short=bool(rest.get("cut_short")),
     )
-    return PartResult(result=result, place=place, node=str(data["node"]), time=float(data["time"]))
+    return PartResult(result=result, place=place)
+
+
+def _place(data: dict[str, Any]) -> Place:
+    return Place(
+        number=int(data["number"]),
+        of=int(data["of"]),
+        batch=str(data["batch"]),
+        part=str(data["part"]),
+        node=str(data["node"]),
+        time=float(data["time"]),
+    )
 
 
 def _attempt(data: dict[str, Any], case: Case) -> JudgedCase:

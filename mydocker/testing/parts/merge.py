@@ -6,12 +6,13 @@ import json
 
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.services.case import JudgedCase, Span
+from mydocker.services.case import JudgedCase, Place, Span
+from mydocker.testing.batch.batch import INTERRUPTED
 from mydocker.testing.parts.line import PartResult, case_of, from_line
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
 _WORSE = (PASSED, SKIPPED, ERROR, FAILED)  # from the best to the worst
@@ -37,24 +38,41 @@ class Merge:
         self.listed: list[dict[str, Any]] = []
         self.divisions: dict[int, set[int]] = {}  # by the number of parts, the parts that have said anything
         self.found: dict[int, list[PartResult]] = {}
+        self.lines = 0  # that could be read
+        self.unread: dict[str, list[int]] = {}  # by the path of a file, the numbers of those that could not
 
     def add(self, path: str, lines: Iterable[bytes]) -> None:
         """The LINES of the report in file PATH. Raises UsageError if it is of another batch, or no such report."""
-        count = 0
+        before = self.lines
         for number, raw in enumerate(lines, start=1):
-            try:
-                data = dict(json.loads(raw))
-                self._is_of_this(path, data)
-                if "cases" in data:
-                    self._head(data)
-                else:
-                    found = from_line(data)
-                    self.found.setdefault(found.place.number, []).append(found)
-                count += 1
-            except _BROKEN:
-                self.warn(f"{path}:{number}: this line is torn, or of no JSONL report: it is left out")
-        if not count:
+            self.add_line(path, number, raw)
+        self.name_unread()
+        if self.lines == before:
             self.warn(f"{path} has no results")
+
+    def add_line(self, path: str, number: int, raw: bytes) -> PartResult | None:
+        """Line NUMBER, from 1, of the report in file PATH: the result in it, if any. Raises UsageError if it is
+        of another batch."""
+        found = None
+        try:
+            data = dict(json.loads(raw))
+            self._is_of_this(path, data)
+            if "cases" in data:
+                self._head(data)
+            else:
+                found = from_line(data)
+                self.found.setdefault(found.place.number, []).append(found)
+            self.lines += 1
+        except _BROKEN:
+            self.unread.setdefault(path, []).append(number)
+        return found
+
+    def name_unread(self) -> None:
+        """Warn of the lines that could not be read since the last time."""
+        for path, (first, *others) in self.unread.items():
+            more = f", as are {len(others)} others" if others else ""
+            self.warn(f"{path}:{first}: this line is torn, or of no JSONL report, and left out{more}")
+        self.unread.clear()
 
     def _is_of_this(self, path: str, data: dict[str, Any]) -> None:
         batch, of = str(data["batch"]), int(data["of"])
@@ -72,28 +90,39 @@ class Merge:
             raise ValueError(self.of)
         self.listed = self.listed or [dict(each) for each in data["cases"]]
 
-    def finish(self) -> Merged:
-        """All results; for a case that no part has reported, an error. Raises UsageError if there is no line at all."""
+    def result(self, number: int) -> JudgedCase | None:
+        """That of case NUMBER, as far as it has been reported by now."""
+        found = self.found.get(number)
+        return _chosen(found).result if found else None
+
+    def finish(self, reasons: Mapping[int, str] = {}) -> Merged:
+        """All results; for a case that no part has reported, an error. REASONS: why parts, by their numbers, did not
+        report all. Raises UsageError if there is no line at all."""
         if not self.of:
             raise UsageError("there is no result in these files", hint="they are reports of 'test --report jsonl=FILE'")
         chosen = {number: _chosen(found) for number, found in self.found.items()}
-        began = {key: min(each.time - each.result.began for each in group) for key, group in _runs(chosen).items()}
+        began = {
+            key: min(each.place.time - each.result.began for each in group) for key, group in _runs(chosen).items()
+        }
         lanes = _lanes(chosen)
-        first = min((each.time for each in chosen.values() if each.result.spans), default=0.0)
+        first = min((each.place.time for each in chosen.values() if each.result.spans), default=0.0)
         results, end = [], first
         for number in range(self.of):
             if number not in chosen:
-                results.append(self._missing(number))
+                results.append(self._missing(number, reasons))
                 continue
             one = chosen[number]
             offset = began[_run(one)] - first
             spans = tuple(_moved(span, offset, lanes[_run(one)]) for span in one.result.spans)
-            results.append(one.result.replace(spans=spans))
+            results.append(_explained(one, reasons).replace(spans=spans))
             end = max(end, *(first + span.began + span.seconds for span in spans)) if spans else end
         return Merged(results=tuple(results), seconds=end - first)
 
-    def _missing(self, number: int) -> JudgedCase:
+    def _missing(self, number: int, reasons: Mapping[int, str]) -> JudgedCase:
         """An error in place of the result of case NUMBER."""
+        count = max(self.divisions)
+        why = reasons.get(number % count + 1)
+        place = Place(number=number, of=self.of, batch=self.batch, part=f"{number % count + 1}/{count}")
         parts = [f"part {number % count + 1}/{count}" for count in sorted(self.divisions) if count > 1]
         named = {
             "file": "",
@@ -106,21 +135,31 @@ class Merge:
         }
         case = case_of(self.listed[number] if self.listed else named, number)
         whose = f": {' or '.join(parts)} has not reported it" if parts else ""
-        return JudgedCase(case=case, verdict=ERROR, reason=f"no result of it is in these files{whose}", attempts=0)
+        reason = f"not run to its end: {why}" if why else f"no result of it is in these files{whose}"
+        return JudgedCase(case=case.replace(place=place), verdict=ERROR, reason=reason, attempts=0, cut_short=True)
 
 
 def _chosen(found: Sequence[PartResult]) -> PartResult:
-    """Of several results of one case: of two attempts of a part the later, of two parts the worse; one that has run
-    rather than one that has not."""
-    ran = [each for each in found if not each.result.unbegun] or [*found]
+    """Of several results of one case: of two attempts of a part the later, of two parts the worse; one that has ended
+    rather than one that was cut short, and that rather than one that has not run."""
+    ran = [each for each in found if each.result.has_ended]
+    ran = ran or [each for each in found if not each.result.unbegun] or [*found]
     latest: dict[str, PartResult] = {}
-    for each in sorted(ran, key=lambda one: one.time):
+    for each in sorted(ran, key=lambda one: one.place.time):
         latest[each.place.part] = each
     return max(latest.values(), key=lambda each: _WORSE.index(each.result.verdict))
 
 
+def _explained(one: PartResult, reasons: Mapping[int, str]) -> JudgedCase:
+    """The result, with the reason why its part was ended, if it was."""
+    result = one.result
+    why = reasons.get(int(one.place.part.partition("/")[0]))
+    is_interrupted = not result.has_ended and INTERRUPTED in result.reason
+    return result.replace(reason=f"{result.reason}: {why}") if why and is_interrupted else result
+
+
 def _run(one: PartResult) -> tuple[str, str]:
-    return one.place.part, one.node
+    return one.place.part, one.place.node
 
 
 def _runs(chosen: dict[int, PartResult]) -> dict[tuple[str, str], list[PartResult]]:

@@ -81,3 +81,24 @@ def test_what_a_file_says_commands_no_runner(here: Command, tmp_path: pathlib.Pa
     lines = (done.stdout + done.stderr).decode().splitlines()
     assert done.code == 1 and sum(line.startswith("::error") for line in lines) == (1 if form == "github" else 0)
     assert not any(line.lstrip().startswith("::error::") or "##[error]" in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys"),
+    [
+        ("x.container", "[Container]\nImage=alpine\nGlobalArgs=--x\n", "GlobalArgs"),
+        ("x.container", "[Container]\nImage=alpine\nNope=1\n", "Nope"),
+        ("x.container", "[Container]\nImage=alpine\n[Service]\nExecStart=/x\nUser=x\n", "ExecStart,User"),
+        ("x.container", "[Container]\nImage=alpine\n[Unit]\nDefaultDependencies=x\n[Quadlet]\nFoo=1\n", "Foo"),
+        ("x.network", "[Network]\nGlobalArgs=--x\n", "GlobalArgs"),
+        ("x.yaml", "image: alpine\ncgroup_parent: x\n", "cgroup_parent"),
+        ("compose.yaml", "services: {web: {image: alpine, storage_opt: {size: 1G}}}\n", "storage_opt"),
+    ],
+)
+def test_keys_to_pass_over(here: Command, tmp_path: pathlib.Path, name: str, text: str, keys: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert here("check", name, cwd=tmp_path).code == 1
+    done = here("check", "--ignore", keys, name, cwd=tmp_path)
+    assert (done.code, done.stderr.count(b": ignored: ")) == (0, len(keys.split(","))), done
+    done = here("check", "--ignore", "imgae", name, cwd=tmp_path)
+    assert done.code == 1 and b"warning: --ignore: no file has a key 'imgae'; did you mean 'image'?" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from mydocker.cli import main
 from mydocker.specs.model import BindMount, ContainerSpec, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
-from mydocker.specs.render import docker_run
+from mydocker.specs.render import docker_run, run_options
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
     """Nothing that a container has is dropped without a word, nor what its case has."""
     fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project"}
-    assert {*docker_run._APART, *docker_run._ROWS} == fields
+    assert {*run_options.APART, *run_options.ROWS} == fields
 
 
 def test_what_a_service_is_in_its_project(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:

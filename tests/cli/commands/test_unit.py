@@ -224,11 +224,13 @@ def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Comman
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(here / "notify"))
-        listener.settimeout(1.5)
+        listener.settimeout(60)
         env = {"NOTIFY_SOCKET": str(here / "notify"), "WATCHDOG_USEC": "200000"}
         running = alpine.start("up", cwd=here, env=env)
         messages = []
         try:
+            messages.append(listener.recv(4096))
+            listener.settimeout(1.5)
             with suppress(TimeoutError):
                 while len(messages) < 10:
                     messages.append(listener.recv(4096))

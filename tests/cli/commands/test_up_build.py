@@ -209,4 +209,7 @@ def test_a_quadlet_is_built_by_its_unit(fresh: Command, tmp_path: pathlib.Path) 
     (tmp_path / "app.build").write_text("[Build]\nImageTag=localhost/x\nSetWorkingDirectory=unit\nVolume=/a:/b\n")
     assert fresh("check", "web.container", cwd=tmp_path).code == 0
     done = fresh("up", "web.container", cwd=tmp_path)
-    assert done.code == 125 and b"app.build: volumes of a build are not supported" in done.stderr, done
+    assert done.code == 125 and b"app.build: volumes of a build: this is not supported" in done.stderr, done
+    (tmp_path / "app.build").write_text("[Build]\nImageTag=localhost/x\nSetWorkingDirectory=unit\nIgnoreFile=a\n")
+    done = fresh("up", "web.container", cwd=tmp_path)
+    assert done.code == 125 and b"app.build: ignore file of a build: this is not supported" in done.stderr, done

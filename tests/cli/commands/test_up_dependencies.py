@@ -76,8 +76,6 @@ def test_what_is_needed_runs_as_long_as_it_is(alpine: Command, tmp_path: pathlib
         ([_server("db"), _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
          ["mydocker: spec.yaml:10:14: no healthcheck says when it is healthy: neither its file nor its image has one",
           "hint: set healthcheck: {test: COMMAND}", "db: not started"], 125),
-        ([_server("db", restart="on-failure"), _spec("web", "true", depends_on="[db]")], (),
-         ["spec.yaml:1: restart is not supported where others need a container while it runs"], 125),
         ([_spec("db", "sleep 0.3; exit 7"), _spec("web", "sleep 1", depends_on="[db]"), _spec("x", "true")], (),
          ["web: exit code 0", "db: exit code 7"], 7),
         (["name: db\nimage: 'nonesuch:1'\npull_policy: never\n", _spec("web", "true", depends_on="[db]")], (),

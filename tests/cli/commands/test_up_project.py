@@ -293,6 +293,21 @@ def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, sh
     assert (done.code, b"name the project with -p" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("options", [(), ("-p", "p")], ids=["by its file", "by its name"])
+def test_down_of_some_services(alpine: Command, shop: pathlib.Path, options: tuple[str, ...]) -> None:
+    """The other ones stay, and so does what they share: their network, and those that web depends on."""
+    _write(shop, web=_service("sleep 1000").replace("}", ", depends_on: [db]}"), db=_service("sleep 1000"))
+    assert alpine("up", "-d", cwd=shop).code == 0
+    try:
+        done = alpine("down", *options, "nope", cwd=shop)
+        assert (done.code, b"no such service: nope" in done.stderr) == (2, True)
+        assert alpine("down", "-t", "0", *options, "web", cwd=shop) == Result(b"", b"", 0)
+        assert sorted(_containers(alpine)) == ["p-db-1"]
+    finally:
+        assert alpine("down", "-t", "0", cwd=shop) == Result(b"", b"", 0)
+    assert _containers(alpine) == {}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -180,6 +180,7 @@ def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None
         (("images",), 125, b"'mydocker images' is one, and not about a project"),
         (("create", "web"), 125, b"'compose create' is not a mydocker command"),
         (("--ignore",), 125, b"option --ignore needs a value"),
+        (("watch",), 125, b"up -d --build SERVICE"),
     ],
 )
 def test_wrong_usage(alpine: Command, shop: pathlib.Path, words: tuple[str, ...], code: int, message: bytes) -> None:

@@ -295,8 +295,9 @@ def test_there_is_room_for_what_is_written_about_it(
     alpine: Command, second_user: Command, user: pwd.struct_passwd, who: str, way: str
 ) -> None:
     asking, owner = (alpine, 0) if who == "root" else (second_user, user.pw_uid)
-    spec = f"name: filler\nimage: alpine\ncommand: [sh, -c, '{FILL}']\n"
-    words = {"run": ("run", "--keep", "alpine", "sh", "-c", FILL), "test": ("test", "--on-failure", "keep", "-")}
+    spec = f"name: filler\nimage: alpine\nnetwork_mode: none\ncommand: [sh, -c, '{FILL}']\n"
+    keep = ("--keep", "--network", "none", "alpine", "sh", "-c", FILL)
+    words = {"run": ("run", *keep), "test": ("test", "--on-failure", "keep", "-")}
     with _memory_store(asking.directory, owner) as store:
         small = replace(asking, environment={**asking.environment, "MYDOCKER_ROOT": str(store)}, store=store)
         assert small("pull", "alpine").code == 0
@@ -327,8 +328,9 @@ def test_what_there_is_no_room_for_is_said(mydocker: Command, tmp_path: pathlib.
     """What was in memory has to be copied: as much as there is room for is kept, and it is no success."""
     with _small_store(tmp_path, 24) as store:
         small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
+        alone = ("--network", "none")
         script = "echo x > /opt/x; dd if=/dev/zero of=/usr/full bs=1M count=40 2>/dev/null; exit 4"
-        done = small("run", "--result", str(tmp_path / "out"), "--keep", "--rootfs", "/", "sh", "-c", script)
+        done = small("run", "--result", str(tmp_path / "out"), "--keep", *alone, "--rootfs", "/", "sh", "-c", script)
         assert done.code == 125
         lost = "not all is kept: what it wrote to /usr: No space left on device (the container itself ended with 4)"
         assert f"mydocker: {lost}\n".encode() in done.stderr

@@ -36,6 +36,8 @@ def _sh(mydocker: Command, script: str, *options: str, image: str = "alpine") ->
 
 
 def _uid_map(mydocker: Command, *options: str) -> list[list[int]]:
+    """What the host sees: in a network of its own, a container is in a user namespace below another."""
+    options = ("--network", "none", *options)
     text = _sh(mydocker, "cat /proc/self/uid_map; cat /proc/self/gid_map", *options)
     return [[int(word) for word in line.split()] for line in text.splitlines()]
 

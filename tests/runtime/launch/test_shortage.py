@@ -21,18 +21,20 @@ pytestmark = pytest.mark.rootless
 
 PROCESSES = b"no more processes may be started"
 FILES = b"too few files may be open at once"
-KINDS = {
+KINDS = {  # the first one has a network where this machine gives an ordinary user one
     "run": ("run", "alpine", "true"),
-    "init": ("run", "--init", "alpine", "true"),
-    "outer init": ("run", "--pid", "host", "alpine", "true"),
+    "init": ("run", "--network", "none", "--init", "alpine", "true"),
+    "outer init": ("run", "--network", "none", "--pid", "host", "alpine", "true"),
     "pre_start": ("up", "before.yaml"),
     "a file": ("test", "file.smoke.yaml"),
     "watched": ("test", "watched.smoke.yaml"),
 }
 SPECS = {
-    "before.yaml": "image: alpine\npre_start: ['true']\ncommand: 'true'\n",
-    "file.smoke.yaml": "image: alpine\ncommand: 'true'\nexpect: {files: [{path: /etc/passwd, contents: [root]}]}\n",
-    "watched.smoke.yaml": "image: alpine\ncommand: sleep 60\nexpect: {within: 20s, process: {sleep: running}}\n",
+    "before.yaml": "image: alpine\nnetwork_mode: none\npre_start: ['true']\ncommand: 'true'\n",
+    "file.smoke.yaml": "image: alpine\nnetwork_mode: none\ncommand: 'true'\n"
+    "expect: {files: [{path: /etc/passwd, contents: [root]}]}\n",
+    "watched.smoke.yaml": "image: alpine\nnetwork_mode: none\ncommand: sleep 60\n"
+    "expect: {within: 20s, process: {sleep: running}}\n",
 }
 
 

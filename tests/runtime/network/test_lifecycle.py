@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -231,6 +232,23 @@ def test_a_store_that_is_read_only_is_named(tmp_path: pathlib.Path) -> None:
             assert caught.value.hint == "set MYDOCKER_ROOT to a directory that can be written"
     finally:
         subprocess.run(["umount", tmp_path / "ro"], check=True)
+
+
+@pytest.mark.root
+def test_a_full_store_has_no_more_in_it_after_each_attempt(tmp_path: pathlib.Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=True)
+    try:
+        with suppress(OSError), open(tmp_path / "filler", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for attempt in (lifecycle.load_or_make_default, lambda where: lifecycle.create(where, "web", taken=list)):
+            with pytest.raises(StoreError, match="No space left on device"):
+                attempt(str(tmp_path))
+        assert os.listdir(tmp_path) == ["filler"]
+        (tmp_path / "filler").unlink()
+        assert lifecycle.create(str(tmp_path), "web", taken=list).name == "web"
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def _create(directory: pathlib.Path, name: str, subnet: str) -> Network:

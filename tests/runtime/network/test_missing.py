@@ -99,12 +99,16 @@ def test_a_store_that_is_read_only(site: Site) -> None:
     """Containers have networks there as well, whose state is kept where containers are."""
     host, place = site.host, site.host.command.store
     assert host.command("run", "alpine", "true").code == 0
+    assert host.command("network", "create", "own").code == 0
     host.wait_until_clean()
     host.do(f"mount -t tmpfs tmpfs /run; mount --bind {place} {place}; mount -o remount,bind,ro {place}")
     with host.container("-p", "7900:80") as one, host.container() as two:
         assert one.address != two.address
         for container in (one, two):
             assert container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+    for name, message in (("own", b"network own cannot be used, as the store is read-only"), ("no", b"no network no")):
+        done = host.command("run", "--network", name, "alpine", "true")
+        assert done.code == 125 and message in done.stderr, done
     host.wait_until_clean()
 
 

@@ -350,10 +350,12 @@ def test_paused(kept: Command) -> None:
 @root
 def test_a_healthcheck_of_the_command_line(mydocker: Command) -> None:
     often = ("--health-interval", "100ms", "--health-retries", "2", "--network", "none")
-    run(mydocker, "--name", "checked", *often, "--health-cmd", "test -e /srv/well", "alpine", "sleep", "1000")
+    run(mydocker, "--name", "checked", *often, "--health-cmd", "test -e /srv/well || exit 7", "alpine", "sleep", "1000")
     run(mydocker, "--name", "unchecked", "--no-healthcheck", "--network", "none", "alpine", "sleep", "1000")
     assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "unhealthy")
+    assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 7, "Output": "exit code 7"}]
     assert output(mydocker, "exec", "checked", "touch", "/srv/well") == b""
     assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "healthy")
+    assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 0, "Output": ""}]
     assert "Health" not in state(mydocker, "unchecked")
     output(mydocker, "rm", "-f", "checked", "unchecked")

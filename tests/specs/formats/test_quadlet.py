@@ -17,10 +17,27 @@ from mydocker.specs.formats.quadlet.resources.images import build_data, read_bui
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.formats.quadlet.units import Units, unit_of
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, SelinuxLabel, TmpfsMount, User, VolumeMount
+from mydocker.specs.model import (
+    BindMount,
+    ContainerSpec,
+    FilesystemMount,
+    SelinuxLabel,
+    TmpfsMount,
+    User,
+    VolumeMount,
+    VolumesFrom,
+)
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links
-from mydocker.specs.model.parts import Healthcheck, Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy
+from mydocker.specs.model.parts import (
+    BlockLimits,
+    Healthcheck,
+    Logging,
+    NetworkAttachment,
+    NetworkDefinition,
+    Port,
+    RestartPolicy,
+)
 from mydocker.specs.nodes.reader import Reader
 from mydocker.specs.nodes.unit_file import parse_unit, split_words
 from mydocker.specs.values import Scope
@@ -141,6 +158,13 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("Network=container:db", "network_mode", "container:db"),
         ("Network=db.container", "network_mode", "container:store"),
         ("Network=lan", "networks", (NetworkAttachment(name="lan"),)),
+        ("Network=lan:ip=10.5.0.9,alias=a", "networks",
+         (NetworkAttachment(name="lan", address="10.5.0.9", aliases=("a",)),)),
+        ("PodmanArgs=--volumes-from=x --volumes-from y:ro", "volumes_from",
+         (VolumesFrom(container="container:x"), VolumesFrom(container="container:y", read_only=True))),
+        ("PodmanArgs=--device-read-bps=/dev/a:1m --blkio-weight 20\nPodmanArgs=--device-read-bps /dev/b:5",
+         "blkio_config", BlockLimits(weight=20, read_bps=(("/dev/a", 1 << 20), ("/dev/b", 5)))),
+        ("Volume=/srv/x.volume:/y", "volumes", (BindMount(source="/srv/x.volume", target="/y"),)),
         ("Network=lan\nIP=10.5.0.9\nIP6=fd00::9\nNetworkAlias=a\nNetworkAlias=b", "networks",
          (NetworkAttachment(name="lan", address="10.5.0.9", address6="fd00::9", aliases=("a", "b")),)),
         ("Network=bridge:ip=10.88.0.9,mac=02:42:ac:11:00:02,alias=a,alias=b", "networks",
@@ -200,6 +224,10 @@ def test_a_root_directory_and_environment_files(here: Path) -> None:
         ("Restart=always\nStartLimitIntervalSec=0", "restart", RestartPolicy(name="always", delay=0.1)),
         ("Restart=always\nStartLimitInterval=1min\nStartLimitBurst=2", "restart",
          RestartPolicy(name="always", delay=0.1, burst=2, interval=60.0)),
+        ("Restart=always\nStartLimitInterval=infinity\nStartLimitBurst=4\nRestartSec=1", "restart",
+         RestartPolicy(name="always", attempts=3, delay=1.0)),
+        ("Restart=always\nStartLimitInterval=infinity\nStartLimitBurst=1\nRestartSec=1", "restart",
+         RestartPolicy(name="always", delay=1.0, burst=1, interval=876000 * 3600.0)),
         ("Restart=on-abnormal", "restart", None),
         ("Restart=unless-stopped", "restart", None),
         ("RestartSec=5", "restart", None),
@@ -784,3 +812,19 @@ def test_a_build_is_read_to_the_end(here: Path) -> None:
 
 def reader() -> Reader:
     return Reader(scope=Scope(directory=os.getcwd(), environ=ENVIRON), problems=[])
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("Notify=healthy\nHealthCmd=x", "service_healthy"),
+        ("Notify=healthy", "service_healthy"),  # by the healthcheck of the image
+        ("Notify=healthy\nHealthCmd=none", "service_started"),
+        ("HealthCmd=x", "service_started"),
+    ],
+)
+def test_what_depends_on_a_unit_that_notifies(here: Path, text: str, condition: str) -> None:
+    (here / "db.container").write_text(f"[Container]\nImage=a\n{text}\n")
+    (here / "web.container").write_text("[Unit]\nAfter=db.service\n[Container]\nImage=a\n")
+    specs = load_files(["web.container", "db.container"], environ=ENVIRON)
+    assert [each.condition for each in specs[0].depends_on] == [condition]

@@ -118,14 +118,18 @@ def test_what_is_lost_is_an_error(alpine: Command, folder: pathlib.Path) -> None
     for number in (1, 2):
         assert _run_part(alpine, folder, f"{number}/2", f"{number}.jsonl", *words) == 0
     assert alpine("report", "1.jsonl", "2.jsonl", cwd=folder).code == 0
-    lost = alpine("report", "2.jsonl", "--report", "junit=x.xml", cwd=folder)
+    lost = alpine("report", "2.jsonl", "--report", "junit=x.xml", "--report", "jsonl=lost.jsonl", cwd=folder)
     assert lost.code == 3 and b"part 1/2 has not reported it" in lost.stdout, lost
     assert b"ERROR   put off" in lost.stdout or b"ERROR   of a matrix" in lost.stdout
     assert "part 1/2 has not reported it" in (folder / "x.xml").read_text()
+    assert alpine("report", "1.jsonl", "lost.jsonl", cwd=folder).code == 0, "a result counts more than its lack"
     raw = (folder / "1.jsonl").read_bytes()
     (folder / "torn.jsonl").write_bytes(raw[: raw.index(b"\n") + 100])
     torn = alpine("report", "torn.jsonl", "2.jsonl", cwd=folder)
     assert torn.code == 3 and re.search(rb"torn\.jsonl:\d+: this line is torn", torn.stderr), torn
+    (folder / "other.txt").write_bytes(b"a\nb\nc\n")
+    other = alpine("report", "other.txt", cwd=folder)
+    assert (other.code, other.stderr.count(b"left out, as are 2 others")) == (2, 1), other
     (folder / "headless.jsonl").write_bytes(b"".join(raw.splitlines(keepends=True)[2:]))
     headless = alpine("report", "headless.jsonl", cwd=folder)
     assert headless.code == 3 and re.search(rb"ERROR   case \d+ of \d+\n", headless.stdout), headless

@@ -15,8 +15,7 @@ from mydocker import kernel
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.helper_process import drop_privileges, settle
-from mydocker.runtime.network import FORWARDING, NAME_SERVER_SOCKETS
-from mydocker.runtime.network.names import HOSTS
+from mydocker.runtime.network import FORWARDING, HOSTS, NAME_SERVER_SOCKETS
 
 if TYPE_CHECKING:
     from typing import NoReturn

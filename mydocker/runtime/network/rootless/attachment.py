@@ -13,7 +13,7 @@ import select
 import time
 
 from mydocker import kernel, programs
-from mydocker.errors import ErrorReport, HostError, MydockerError
+from mydocker.errors import ErrorReport, HostError, hint_for, hint_in
 from mydocker.kernel.signals import reset
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network.firewall import ROOTLESS_UPLINK
@@ -47,8 +47,8 @@ def be_attached(holder: int, *, go: int, report: int) -> NoReturn:
         try:
             attached = _attach_first(holder, go)
             os.write(report, attached.program.encode())
-        except MydockerError as error:
-            os.write(report, ErrorReport.of(error).encode())
+        except BaseException as error:
+            os.write(report, ErrorReport.of(error, doing="attach the network").encode())
             raise
         os.close(report)
         network = os.open(f"/proc/{holder}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -66,7 +66,7 @@ def _attach_first(holder: int, go: int) -> _Attached:
     os.close(go)
     network = os.open(f"/proc/{holder}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _check_device()
-    complaints = []
+    failures: list[HostError] = []
     try:
         for program in PROGRAMS:
             try:
@@ -76,12 +76,13 @@ def _attach_first(holder: int, go: int) -> _Attached:
             try:
                 return _start(program, path, network)
             except HostError as error:
-                complaints.append(error.message)
+                failures.append(error)
     finally:
         os.close(network)
-    if not complaints:
+    if not failures:
         raise HostError(_MISSING, hint="install the package passt or slirp4netns")
-    raise HostError("; ".join(complaints))
+    hint = next((error.hint for error in failures if error.hint), None)
+    raise HostError("; ".join(error.message for error in failures), hint=hint)
 
 
 def _attached_again(before: _Attached, network: int) -> _Attached:
@@ -99,7 +100,7 @@ def _check_device() -> None:
     except OSError as error:
         hint = f"as root: chmod 666 {_TUN}, which is what udev makes of it"
         if error.errno != errno.EACCES:
-            hint = "as root: modprobe tun"
+            hint = hint_for(error) or "as root: modprobe tun"
         raise HostError(
             f"cannot open {_TUN}, which networks of ordinary users take: {error.strerror}", hint=hint
         ) from None
@@ -132,7 +133,8 @@ def _start(program: str, path: str, network: int) -> _Attached:
         return attached
     os.kill(process, 9)
     _wait(attached)
-    raise HostError(f"{program} failed: {programs.printable(complaint) or 'it printed nothing'}")
+    message = f"{program} failed: {programs.printable(complaint) or 'it printed nothing'}"
+    raise HostError(message, hint=hint_in(complaint.decode(errors="replace")))
 
 
 def _words(program: str, network: int, ready: int) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import time
 
 from mydocker import idmap, kernel
-from mydocker.errors import ErrorReport, HostError
+from mydocker.errors import ErrorReport, HostError, hint_for, is_limit_of_host
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network.rootless import ALIVE, START, USERS, find_locked, lock, refused
@@ -57,11 +57,7 @@ def _start(directory: str, ids: IdMap) -> None:
         os.ftruncate(alive, 0)
         pid = os.fork()
         if pid == 0:
-            try:
-                if os.fork() == 0:
-                    _be_holder(directory, ids, alive=alive, report=writer)
-            finally:
-                os._exit(0)
+            _beget(directory, ids, alive=alive, report=writer)
         os.close(writer)
         writer = -1
         os.waitpid(pid, 0)
@@ -75,22 +71,37 @@ def _start(directory: str, ids: IdMap) -> None:
         raise ErrorReport.decode(report or _KILLED).as_error(HostError)
 
 
+def _beget(directory: str, ids: IdMap, *, alive: int, report: int) -> NoReturn:
+    """Start the holder, whose parent does not stay, and end."""
+    try:
+        if os.fork() == 0:
+            _be_holder(directory, ids, alive=alive, report=report)
+    except BaseException as error:
+        _complain(report, error)
+    finally:
+        os._exit(0)
+
+
 def _be_holder(directory: str, ids: IdMap, *, alive: int, report: int) -> NoReturn:
     gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
     try:
-        os.setsid()
-        _keep_only(alive, report)
         try:
+            os.setsid()
+            _keep_only(alive, report)
             attachment = _make_namespaces(ids)
             os.pwrite(alive, f"{os.getpid()} {attachment}\n".encode(), 0)
             os.write(report, _READY)
         except BaseException as error:
-            os.write(report, ErrorReport.of(error, doing="hold the network's namespaces").encode())
+            _complain(report, error)
             raise
         os.close(report)
         _stay(directory, alive)
     finally:
         os._exit(0)
+
+
+def _complain(report: int, error: BaseException) -> None:
+    os.write(report, ErrorReport.of(error, doing="hold the network's namespaces").encode())
 
 
 def _keep_only(*descriptors: int) -> None:
@@ -133,7 +144,8 @@ def _enter(ids: IdMap) -> None:
     try:
         idmap.enter(ids)
     except OSError as error:
-        hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
+        allow = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
+        hint = hint_for(error) if is_limit_of_host(error) else allow
         raise HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint) from None
 
 

@@ -15,6 +15,7 @@ from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.launch.running import read_link
 from mydocker.runtime.network import (
     DEFAULT,
     Lease,
@@ -28,6 +29,7 @@ from mydocker.runtime.network import (
 )
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, restore_firewall
 from mydocker.runtime.network.upkeep.release import take_down_idle
+from mydocker.runtime.plan.networks import known_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,19 +54,19 @@ def connect(directory: str, containers: str, name: str, container: str, endpoint
     """
     run_dir = _private(containers, container)
     network = networks.load(directory, name)
-    _where_bridges_are(directory, lambda: _connect(directory, network, run_dir, endpoint))
+    where_bridges_are(directory, lambda: _connect(directory, network, run_dir, endpoint))
 
 
 def _connect(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> None:
     try:
-        with _kept(run_dir):
+        with kept(run_dir):
             _join(directory, network.name, run_dir, endpoint)
     except BaseException:
         take_down_idle(f"{directory}/{network.name}", network.interface)
         raise
 
 
-def _where_bridges_are(directory: str, act: Callable[[], None]) -> None:
+def where_bridges_are(directory: str, act: Callable[[], None]) -> None:
     """Do ACT in the host's network, or in that of the holder of an ordinary user's networks, which are in DIRECTORY."""
     if os.geteuid() == 0:
         act()
@@ -147,7 +149,7 @@ def _target(link: str) -> str:
 
 
 @contextmanager
-def _kept(run_dir: str) -> Iterator[None]:
+def kept(run_dir: str) -> Iterator[None]:
     """The directory RUN_DIR of a container that runs. If that is killed, its cleanup process waits until the end of
     this, and finds all that is listed by then."""
     try:
@@ -176,12 +178,11 @@ def disconnect(directory: str, containers: str, name: str, container: str) -> No
             f"container {container} cannot leave network {name}: its ports are published there",
             hint="end it, and start it in another network",
         )
-    _where_bridges_are(directory, lambda: _disconnect(lease, run_dir))
+    where_bridges_are(directory, lambda: _disconnect(lease, run_dir))
 
 
 def _disconnect(lease: Lease, run_dir: str) -> None:
-    if lease.network.name != DEFAULT:
-        names.leave(lease, run_dir, lambda path: listed(path)[0])
+    names.leave(lease, run_dir, joined_container.hostname_of(run_dir), lambda path: listed(path)[0])
     _leave(lease, run_dir)
     with suppress(LaunchError), _inside(run_dir) as channel:
         _route(channel, run_dir)
@@ -189,23 +190,25 @@ def _disconnect(lease: Lease, run_dir: str) -> None:
 
 
 def _private(containers: str, container: str) -> str:
-    """The run directory of CONTAINER, which is in a network."""
+    """The run directory of CONTAINER, which is in a network, or has been when it started."""
     run_dir = joined_container.find(containers, container)
-    if not listed(run_dir)[0]:
-        raise NetworkError(
-            f"container {container} is in no network, but uses the host's, another container's, or none",
-            hint="start it with --network bridge, or in a network of its own",
-        )
+    if not os.path.lexists(f"{run_dir}/network0"):
+        raise has_none(container)
     return run_dir
+
+
+def has_none(container: str) -> NetworkError:
+    """The error for a CONTAINER that can be connected to no network."""
+    return NetworkError(
+        f"container {container} is in no network, but uses the host's, another container's, or none",
+        hint="start it with --network bridge, or in a network of its own",
+    )
 
 
 def _names(run_dir: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
     """By which the others of a network find the container: ALIASES, its name, its host name and its ID."""
-    found = [*aliases]
-    with suppress(OSError):
-        found.append(os.readlink(f"{run_dir}/name"))
-    found += [joined_container.hostname_of(run_dir), os.path.basename(run_dir)]
-    return tuple(dict.fromkeys(name for name in found if name and " " not in name))
+    hostname = joined_container.hostname_of(run_dir)
+    return known_by(*aliases, read_link(run_dir, "name"), hostname, os.path.basename(run_dir))
 
 
 def _leave(lease: Lease, run_dir: str) -> None:
@@ -216,8 +219,7 @@ def _leave(lease: Lease, run_dir: str) -> None:
     link = f"{run_dir}/network{leases.index_of(lease)}"
     with suppress(OSError):  # the container has ended
         if os.readlink(link) == network_line(lease):
-            os.symlink(_GONE, f"{link}.new")
-            os.rename(f"{link}.new", link)
+            joined_container.replace_link(link, _GONE)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ a limit, the two must agree, as in Compose (compose-go, loader/validate.go, "can
 from __future__ import annotations
 
 from mydocker.errors import MydockerError
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.compose.nodes import entries_of, members_of
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.values.quantity import parse_cpus, parse_memory, parse_processes

@@ -3,8 +3,8 @@ file."""
 
 from __future__ import annotations
 
+from mydocker.nearest import did_you_mean, nearest
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, list_at, text_at
 from mydocker.specs.nodes.reader import unknown_key
 
@@ -57,8 +57,7 @@ def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node 
     if len(reader.problems) > before:
         return None
     if name not in known:
-        near = nearest(name, known)
-        more = f"; did you mean {near!r}?" if near else ""
+        more = did_you_mean(name, known)
         reader.refuse(source, f"{name!r} is not declared under {kind} at the top of the file{more}")
     definition = known.get(name)
     if definition is None:

@@ -7,9 +7,9 @@ services. The keys are Compose's ("Services top-level elements", links and exter
 
 from __future__ import annotations
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import key_at
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def links_of(service: Mapping, services: Iterable[str], reader: Reader) -> tuple
         if target in known:
             found.append(Link(target=target, alias=alias or target, node=text_at(node, alias or target)))
         elif target:
-            near = nearest(target, known)
-            reader.refuse(node, f"there is no service {target!r}" + (f"; did you mean {near!r}?" if near else ""))
+            reader.refuse(node, f"there is no service {target!r}" + did_you_mean(target, known))
     return tuple(found)
 
 

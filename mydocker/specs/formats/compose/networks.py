@@ -7,10 +7,10 @@ top-level elements", networks). A file's networks are stored under the name of t
 
 from __future__ import annotations
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import entries_of, key_at
 from mydocker.specs.model.parts import NetworkAttachment
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.network_definition import KEYS, read_definition
@@ -55,8 +55,7 @@ def _declared(key: Scalar, node: Node, project: str, reader: Reader) -> Declared
     entries = entries_of(node, reader)
     if unknown := [each for each, _ in entries if each.text not in (*KEYS, "name")]:
         for each in unknown:
-            near = nearest(each.text, (*KEYS, "name"))
-            reader.refuse(each, f"unknown key {each.text!r}" + (f"; did you mean {near!r}?" if near else ""))
+            reader.refuse(each, f"unknown key {each.text!r}" + did_you_mean(each.text, (*KEYS, "name")))
     members = {each.text: (each, value) for each, value in entries if each not in unknown and not is_null(value)}
     name = reader.text(members.pop("name")[1]) if "name" in members else ""
     if "external" in members and isinstance(members["external"][1], Mapping):  # an older form
@@ -147,8 +146,7 @@ def _implicit(attached: list[tuple[Scalar, Node]], default: DeclaredNetwork) -> 
 def _entry(key: Scalar, node: Node, networks: dict[str, DeclaredNetwork], reader: Reader) -> tuple[Scalar, Node] | None:
     """The entry of the document's `networks`: the name that the network is stored under, and how it is made."""
     if key.text not in networks:
-        near = nearest(key.text, networks)
-        more = f"; did you mean {near!r}?" if near else ""
+        more = did_you_mean(key.text, networks)
         reader.refuse(key, f"network {key.text!r} is not declared under networks at the top of the file{more}")
         return None
     network = networks[key.text]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS, nearest
+from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import unknown_key
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import key_at, members_of
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.mounts.volume import is_path, parse_volume
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 from mydocker.specs.nodes.reader import switch
@@ -135,7 +135,6 @@ def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
 
 def _named(node: Node, name: str, volumes: dict[str, DeclaredVolume | None], reader: Reader) -> DeclaredVolume:
     if name and name not in volumes:
-        near = nearest(name, volumes)
-        more = f"; did you mean {near!r}?" if near else ", or ./ before it for a directory"
+        more = did_you_mean(name, volumes) or ", or ./ before it for a directory"
         reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
     return volumes.get(name) or DeclaredVolume(name=name)

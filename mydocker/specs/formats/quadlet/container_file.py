@@ -7,14 +7,14 @@ values.py translates those that are more than a plain word.
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.fields import FIELDS, Field
-from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words
+from mydocker.specs.formats.quadlet.context import Context, boolean, resolve, resolve_words, unless_ignored
 from mydocker.specs.formats.quadlet.entries import joined
 from mydocker.specs.formats.quadlet.service import restarts, time_limit
 from mydocker.specs.formats.quadlet.systemd import dependencies
 from mydocker.specs.formats.quadlet.values import SPECIAL
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Mapping, text_at
 from mydocker.specs.nodes.reader import unknown_key
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.unit_file import Setting
 
 _ROWS = {row.quadlet: row for row in FIELDS if row.quadlet}
-_SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
+SPLIT = ("AddCapability", "DropCapability", "Environment", "Label", "Sysctl")  # several in one setting
 # for other programs than the container's: systemd's start-up messages and reloading, Podman's logs, pulls and hooks
 _IDLE_WORDS = """
     Annotation HealthLogDestination HealthMaxLogCount HealthMaxLogSize Notify ReloadCmd ReloadSignal Retry
@@ -55,7 +55,8 @@ def document(context: Context, entries: Entries) -> Mapping:
     ):  # Podman puts these flags after all others
         settings = context.settings[key]
         if settings and not key.startswith("X-"):
-            found += [(settings[-1], entry) for entry in _container(key, settings, context)]
+            entries_of_key = unless_ignored(key, _container(key, settings, context), context)
+            found += [(settings[-1], entry) for entry in entries_of_key]
     found += time_limit(context)
     found += restarts(context)
     return joined(found, top)
@@ -77,7 +78,7 @@ def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[E
         if not row.metavar:
             yield row.key, data_at(each.value, boolean(each, context))
             continue
-        words = resolve_words(each, context) if row.quadlet in _SPLIT else [resolve(each, context)]
+        words = resolve_words(each, context) if row.quadlet in SPLIT else [resolve(each, context)]
         yield from ((row.key, text_at(each.value, word)) for word in words)
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import re
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.quadlet import unit_files
 from mydocker.specs.formats.quadlet.specifiers import Unit, expand, replace_variables
 from mydocker.specs.formats.quadlet.units import Units, unit_of
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Scalar
 from mydocker.specs.nodes.reader import unknown_key
 from mydocker.specs.nodes.unit_file import Setting, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import TypeVar
 
+    from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.formats.quadlet.unit_files import Settings
     from mydocker.specs.nodes.node import Node
     from mydocker.specs.nodes.reader import Reader
@@ -135,7 +136,16 @@ def refuse_keys(context: Context, *, accepted: Collection[str], refused: Collect
         if settings and key not in accepted and not key.startswith("X-"):
             is_known = key in refused
             message = f"{key} is not supported" if is_known else unknown_key(key, nearest(key, accepted | refused))
+            before = len(context.reader.problems)
             context.reader.refuse(settings[-1].key, message)
+            context.reader.passes_over(key, before)
+
+
+def unless_ignored(key: str, entries: Iterator[Entry], context: Context) -> list[Entry]:
+    """ENTRIES of the settings KEY; none if these are refused, and are to be passed over."""
+    before = len(context.reader.problems)
+    found = [*entries]
+    return [] if context.reader.passes_over(key, before) else found
 
 
 def neighbour_of(setting: Setting, name: str, context: Context) -> Context | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet import container_file, pod_file, unit_files
-from mydocker.specs.formats.quadlet.context import Context
+from mydocker.specs.formats.quadlet.context import Context, unless_ignored
 from mydocker.specs.formats.quadlet.resources import images, networks, volumes
 from mydocker.specs.formats.quadlet.service import host_commands, service_section
 from mydocker.specs.formats.quadlet.service_environment import service_variables
@@ -19,7 +20,6 @@ from mydocker.specs.formats.quadlet.systemd import conditions, install_section, 
 from mydocker.specs.formats.quadlet.unit_files import BUILD, CONTAINER, IMAGE, NETWORK, POD, VOLUME, last
 from mydocker.specs.formats.quadlet.units import unit_of
 from mydocker.specs.model.parts import Service
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import Scalar
 from mydocker.specs.nodes.reader import unknown_key
@@ -131,7 +131,7 @@ def _other_sections(settings: list[Setting], context: Context) -> Entries:
             context.warn(heads[section].key, f"unknown section [{section}], which has no effect{hint}")
         for key, found in keys.items():
             if read and found and not key.startswith("X-"):
-                entries += [(found[-1], entry) for entry in read(key, found, context)]
+                entries += [(found[-1], entry) for entry in unless_ignored(key, read(key, found, context), context)]
     return entries
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LISTED = frozenset(
     row.key
     for row in FIELDS
-    if row.repeatable and (row.flags or row.key == "secrets") and row.key not in ("networks", "logging")
+    if row.repeatable and (row.flags or row.key == "secrets") and row.key not in ("networks", "logging", "blkio_config")
 )
 
 

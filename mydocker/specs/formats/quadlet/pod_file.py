@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.node import Mapping
     from mydocker.specs.nodes.unit_file import Setting
 
-_OF_NETWORK = {
+OF_NETWORK = {
     "AddHost": "extra_hosts",
     "DNS": "dns",
     "DNSOption": "dns_opt",
@@ -41,9 +41,9 @@ _OF_NETWORK = {
 }
 _OF_MEMBERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
 _OF_MEMBERS |= {"SubGIDMap": "subgidname"}
-_ACCEPTED = (*_OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
+_ACCEPTED = (*OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
 _PAUSE = ("sleep", "infinity")
-_LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network of
+LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network of
 
 
 def document(context: Context, entries: Entries) -> Mapping:
@@ -53,7 +53,7 @@ def document(context: Context, entries: Entries) -> Mapping:
         context.reader.refuse(context.settings["ExitPolicy"][-1].value, f"{policy!r}: expected stop or continue")
     top = context.top
     name = container_of(context.unit.path, context.settings, context.unit)
-    label = f"{_LABEL}={pod_name(context.unit.path, context.settings, context.unit)}"
+    label = f"{LABEL}={pod_name(context.unit.path, context.settings, context.unit)}"
     fixed: dict[str, object] = {"name": name, "rootfs": "/", "entrypoint": _PAUSE, "command": []}
     found: Entries = [(None, (key, data_at(top, value))) for key, value in fixed.items()]
     found.append((None, ("labels", text_at(top, label))))
@@ -75,8 +75,8 @@ def _entries(context: Context) -> Iterator[tuple[Setting, Entry]]:
             yield from (
                 (each, ("labels", text_at(each.value, w))) for each in settings for w in resolve_words(each, context)
             )
-        elif key in _OF_NETWORK:
-            yield from ((each, (_OF_NETWORK[key], text_at(each.value, resolve(each, context)))) for each in settings)
+        elif key in OF_NETWORK:
+            yield from ((each, (OF_NETWORK[key], text_at(each.value, resolve(each, context)))) for each in settings)
 
 
 def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -95,7 +95,7 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
     condition = {"condition": "service_started", "bound": True}
     yield "depends_on", data_at(setting.value, {unit.container: condition})
     pod_of = pod_name(other.unit.path, other.settings, other.unit)
-    yield "labels", text_at(setting.value, f"{_LABEL}={pod_of}")
+    yield "labels", text_at(setting.value, f"{LABEL}={pod_of}")
     if not context.settings.get("ShmSize"):  # else it has a /dev/shm of its own
         yield "ipc", text_at(setting.value, f"service:{unit.container}")
     yield from once(other, _of_members)

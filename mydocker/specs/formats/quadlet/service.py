@@ -53,6 +53,7 @@ _PODMANS_GRACE = 10.0  # seconds, podman-stop(1)
 _PERCENT_LIMIT = 10**7
 _BURST_LIMIT = 10**6
 _DELAY, _INTERVAL, _BURST = 0.1, 10.0, 5  # systemd-system.conf(5), "DefaultRestartSec=", "DefaultStartLimitBurst="
+_FOREVER = "876000h"  # a hundred years
 _START_TIME = 90.0  # seconds for the commands before a start: systemd-system.conf(5), "DefaultTimeoutStartSec="
 
 
@@ -131,9 +132,10 @@ def _start_limit(context: Context) -> dict[str, str]:
         for key, settings in context.sections.get(section, {}).items():
             if settings and key.startswith("StartLimit"):
                 found[key.replace("IntervalSec", "Interval")] = settings[-1]
-    interval, burst = f"{_INTERVAL:g}s", str(_BURST)
+    interval, burst, is_forever = f"{_INTERVAL:g}s", str(_BURST), False
     if setting := found.get("StartLimitInterval"):
-        interval = "0s" if setting.text == "infinity" else time_span(setting, context)
+        is_forever = setting.text == "infinity"
+        interval = _FOREVER if is_forever else time_span(setting, context)
     if setting := found.get("StartLimitBurst"):
         burst = setting.text
         if whole_number(burst, _BURST_LIMIT) is None:
@@ -141,6 +143,8 @@ def _start_limit(context: Context) -> dict[str, str]:
             burst = str(_BURST)
     if parse_duration(interval) == 0 or burst == "0":
         return {}
+    if is_forever and int(burst) > 1:  # the first start is none of the attempts
+        return {"max_attempts": str(int(burst) - 1)}
     return {"burst": burst, "interval": interval}
 
 

@@ -7,11 +7,11 @@ does not know, with a warning, and so does this.
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import Context, resolve, resolve_words
 from mydocker.specs.formats.quadlet.unit_files import kind_of
 from mydocker.specs.model.conditions import KINDS, Condition
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.reader import unknown_key
 

@@ -146,7 +146,11 @@ def _condition(own: Settings, service: Settings) -> str:
     """A unit of the type oneshot has started when it has ended, and one that notifies when it is healthy, then."""
     if last(service, "Type") == "oneshot":
         return "service_completed_successfully"
-    return "service_healthy" if last(own, "Notify") == "healthy" and last(own, "HealthCmd") else "service_started"
+    return (
+        "service_healthy"
+        if last(own, "Notify") == "healthy" and last(own, "HealthCmd") != "none"
+        else "service_started"
+    )
 
 
 def unit_of(path: str, name: str, instance: str = "", variables: dict[str, str] | None = None) -> Unit:

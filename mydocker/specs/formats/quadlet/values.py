@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from mydocker.specs.fields import Field
     from mydocker.specs.formats.quadlet.entries import Entry
     from mydocker.specs.nodes.node import Node
 
@@ -258,26 +259,77 @@ def _podman_args(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
         flags = [word for word in resolve_words(each, context) if word not in _IDLE_FLAGS]
         for field, text in context.reader.attempt(each.value, partial(parse_flags, flags)) or ():
-            if field.key == "volumes" and "--mount" in field.flags:
-                yield from mount(each, text, context)
-            elif field.key == "entrypoint":
-                yield "entrypoint", _program(each, text, context)
-            elif field.key in ("cap_add", "cap_drop"):
-                yield from ((field.key, text_at(each.value, word)) for word in text.split(","))
-            elif field.key == "env_file":
-                yield from _env_file(each, text, context)
-            elif field.key == "networks":
-                value = context.reader.attempt(each.value, partial(field.parse, text, context.reader.scope))
-                yield from [network_of_flag(each, value)] if value else ()
-            elif field.key == "logging":
-                is_driver = "--log-driver" in field.flags
-                yield "logging", data_at(each.value, {"driver": text}) if is_driver else _log_option(each, text)
-            elif field.key == "healthcheck":
-                yield "healthcheck", data_at(each.value, _health_flag(field.flags[0], text))
-            elif field.key == "namespaces":
-                context.reader.refuse(each.value, f"{field.flags[0]} is not a flag of podman run")
+            if field.key in _FLAGS:
+                yield from _FLAGS[field.key](each, field, text, context)
             else:
                 yield field.key, data_at(each.value, text if field.metavar else _true(text))
+
+
+def _volumes_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    if "--mount" in field.flags:
+        yield from mount(setting, text, context)
+    else:
+        yield field.key, data_at(setting.value, text)
+
+
+def _entrypoint_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    yield field.key, _program(setting, text, context)
+
+
+def _capabilities_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    yield from ((field.key, text_at(setting.value, word)) for word in text.split(","))
+
+
+def _env_file_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    yield from _env_file(setting, text, context)
+
+
+def _network_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    value = context.reader.attempt(setting.value, partial(field.parse, text, context.reader.scope))
+    if value:
+        yield network_of_flag(setting, value)
+
+
+def _logging_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    is_driver = "--log-driver" in field.flags
+    yield field.key, data_at(setting.value, {"driver": text}) if is_driver else _log_option(setting, text)
+
+
+def _healthcheck_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    yield field.key, data_at(setting.value, _health_flag(field.flags[0], text))
+
+
+def _volumes_from_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    """A name alone would be that of another container of the file."""
+    yield field.key, text_at(setting.value, f"container:{text}")
+
+
+def _block_limits_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    from mydocker.specs.devices.block_io import combine, format_block_limits
+
+    part = context.reader.attempt(setting.value, partial(field.parse, text, context.reader.scope))
+    limits = combine([part or {}])
+    yield field.key, data_at(setting.value, format_block_limits(limits) if limits else {})
+
+
+def _namespaces_flag(setting: Setting, field: Field, text: str, context: Context) -> Iterator[Entry]:
+    context.reader.refuse(setting.value, f"{field.flags[0]} is not a flag of podman run")
+    yield from ()
+
+
+_FLAGS: dict[str, Callable[[Setting, Field, str, Context], Iterator[Entry]]] = {  # by the keys of their rows
+    "volumes": _volumes_flag,
+    "entrypoint": _entrypoint_flag,
+    "cap_add": _capabilities_flag,
+    "cap_drop": _capabilities_flag,
+    "env_file": _env_file_flag,
+    "networks": _network_flag,
+    "logging": _logging_flag,
+    "healthcheck": _healthcheck_flag,
+    "volumes_from": _volumes_from_flag,
+    "blkio_config": _block_limits_flag,
+    "namespaces": _namespaces_flag,
+}
 
 
 def _true(text: str) -> bool:

@@ -3,9 +3,9 @@ spec file."""
 
 from __future__ import annotations
 
+from mydocker.nearest import nearest
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.expect.go_regexp import python_pattern
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, mapping_at, text_at
 from mydocker.specs.nodes.reader import unknown_key
 

@@ -99,3 +99,23 @@ def test_the_holder_was_killed(net: Host) -> None:
 
 def _reaches(container: Container, address: str, *, seconds: int) -> bool:
     return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), "-W", str(seconds), address)
+
+
+def test_a_container_is_found_by_its_new_name(net: Host) -> None:
+    """Also when its network has been killed."""
+    try:
+        for name in ("peer", "before"):
+            words = ("run", "-d", "--name", name, "--network", "web", "alpine", "sleep", "1000")
+            assert net.command(*words).code == 0
+        assert net.command("rename", "before", "new") == Result(b"", b"", 0)
+        hosts = net.command("exec", "peer", "cat", "/etc/hosts").stdout
+        assert b"\tnew " in hosts and b"\tbefore " not in hosts
+        assert net.command("network", "connect", "db", "new") == Result(b"", b"", 0)
+        assert net.command("restart", "-t", "0", "new").code == 0
+        found = json.loads(net.command("inspect", "new").stdout)[0]["NetworkSettings"]["Networks"]
+        assert found.keys() == {"web", "db"}
+        os.kill(int((net.command.store / "networks/.holder").read_text().split()[0]), signal.SIGKILL)
+        assert net.command("rename", "new", "newer") == Result(b"", b"", 0)
+        assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
+    finally:
+        net.command("rm", "-f", "peer", "before", "new", "newer")

@@ -32,14 +32,18 @@ _IMAGE_READ = ("AllTags", "Arch", "Image", "ImageTag", "OS", "Policy", "TLSVerif
 _IMAGE_REFUSED = ("AuthFile", "CertDir", "Creds", "DecryptionKey")
 _BUILD_LISTS = {"BuildArg": "arguments", "Environment": "environment", "Label": "labels", "Annotation": "annotations"}
 _BUILD_LISTS |= {"DNS": "dns", "DNSOption": "dns_options", "DNSSearch": "dns_search"}
-_BUILD_PLAIN = {"AuthFile": "auth_file", "File": "file", "Target": "target", "Pull": "pull", "Network": "network"}
+_BUILD_PLAIN = {"AuthFile": "auth_file", "File": "file", "IgnoreFile": "ignore_file", "Target": "target"}
+_BUILD_PLAIN |= {"Pull": "pull", "Network": "network"}
 _BUILD_READ = (
     *(*_BUILD_LISTS, *_BUILD_PLAIN, "Arch", "GroupAdd", "ImageTag", "OS", "Secret", "SetWorkingDirectory"),
     *("Variant", "Volume"),
 )
-_BUILD_IDLE = (*_IDLE, "ForceRM", "IgnoreFile", "TLSVerify")
+_BUILD_IDLE = (*_IDLE, "ForceRM", "TLSVerify")
 # attributes of a BuildUnit that a Compose file has no word for
-_NOT_OF_COMPOSE = ("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "volumes")
+_NOT_OF_COMPOSE = (
+    *("annotations", "auth_file", "dns", "dns_options", "dns_search", "environment", "groups", "ignore_file"),
+    "volumes",
+)
 _POLICIES = ("always", "missing", "never", "newer", "ifnotpresent")
 
 
@@ -75,6 +79,7 @@ class BuildUnit(Record):
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     auth_file: str = ""
+    ignore_file: str = ""
 
 
 def image(settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -100,7 +105,7 @@ def _built(setting: Setting, name: str, context: Context) -> Iterator[Entry]:
     yield "image", text_at(setting.value, unit.tags[0])
     for key in _NOT_OF_COMPOSE:
         if getattr(unit, key):
-            context.lack(setting.value, f"{name}: {key.replace('_', ' ')} of a build are not supported")
+            context.lack(setting.value, f"{name}: {key.replace('_', ' ')} of a build: this is not supported")
     yield "build", data_at(setting.value, build_data(unit))
 
 

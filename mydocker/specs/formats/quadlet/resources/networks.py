@@ -5,6 +5,7 @@ See podman-systemd.unit(5), "Network=" and "Network units [Network]", and podman
 
 from __future__ import annotations
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.formats.quadlet.context import (
     Context,
@@ -16,7 +17,6 @@ from mydocker.specs.formats.quadlet.context import (
     resolve_words,
 )
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, NETWORK, last, stem
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.values.network import format_attachment
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import NetworkAttachment
     from mydocker.specs.nodes.unit_file import Setting
 
-_WITH_OPTIONS = ("bridge",)  # and units of networks
+_WITHOUT_OPTIONS = ("container", "ns", "slirp4netns", "pasta", "host", "none", "private")  # what they have is other
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
     "alias": "aliases",
     "ip": "ipv4_address",
@@ -64,7 +64,7 @@ def _network(setting: Setting, text: str, context: Context) -> tuple[str, Any]:
     if name.endswith(CONTAINER) and not colon:
         return f"container:{_container_of_unit(setting, name, context)}", None
     is_unit = name.endswith(NETWORK)
-    if not is_unit and name not in _WITH_OPTIONS:
+    if not is_unit and name in _WITHOUT_OPTIONS:
         return text, None
     members = _members(setting, options, context) if colon else {}
     if is_unit:
@@ -87,10 +87,9 @@ def _members(setting: Setting, options: str, context: Context) -> dict[str, Any]
     for word in options.split(","):
         key, _, value = word.partition("=")
         if key not in _OPTIONS:
-            near = nearest(key, _OPTIONS)
             context.reader.refuse(
                 setting.value,
-                f"option {word!r} of a network is not supported" + (f"; did you mean {near!r}?" if near else ""),
+                f"option {word!r} of a network is not supported" + did_you_mean(key, _OPTIONS),
             )
         elif key == "alias":
             found.setdefault("aliases", []).append(value)

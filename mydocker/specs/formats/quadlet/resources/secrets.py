@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.environment.podman_secrets import read_secret
 from mydocker.specs.formats.quadlet.context import Context, resolve
-from mydocker.specs.model.unsupported import nearest
 from mydocker.specs.nodes.from_python import data_at
 from mydocker.specs.nodes.node import text_at
 
@@ -60,8 +60,7 @@ def _parts(setting: Setting, text: str, context: Context) -> tuple[str, dict[str
         name = options.pop("source", "")
     for key in options:
         if key not in _OPTIONS:
-            near = nearest(key, _OPTIONS)
-            hint = f"; did you mean {near!r}?" if near else ""
+            hint = did_you_mean(key, _OPTIONS)
             context.reader.refuse(setting.value, f"option {key!r} of a secret is not supported{hint}")
             return "", {}
     if not name:

@@ -57,7 +57,7 @@ def volumes(settings: list[Setting], context: Context) -> Iterator[Entry]:
     for each in settings:
         text = resolve(each, context)
         source, colon, rest = text.partition(":")
-        if colon and source.endswith(VOLUME):
+        if colon and source.endswith(VOLUME) and not source.startswith("/"):
             yield from _of_unit(each, source, rest, context)
         elif colon and source.endswith((".image", ".build", ".artifact")):
             context.reader.refuse(each.value, f"{source}: the files of an image cannot be mounted")
@@ -105,7 +105,7 @@ def mount(setting: Setting, text: str, context: Context) -> Iterator[Entry]:
     from mydocker.specs.render.normal_form import mount_data
 
     def named(source: str) -> str:
-        if not source.endswith(VOLUME):
+        if not source.endswith(VOLUME) or source.startswith("/"):
             return source
         unit = unit_of_volume(setting, source, context)
         if unit.memory or unit.device:

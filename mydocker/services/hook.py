@@ -1,0 +1,48 @@
+"""A command of `post_start` or `pre_stop`, executed in a container that runs (Compose, "Services")."""
+
+from __future__ import annotations
+
+import select
+import shlex
+
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.enter.session import plan_command
+from mydocker.runtime.inspect.exec import Exec
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mydocker.runtime.inspect.container_view import ContainerView
+    from mydocker.specs.model import Hook
+
+_LONGEST = 86400.0  # seconds
+_OUTPUT_LIMIT = 1 << 20  # bytes of each command that are shown
+
+
+def run_hook(hook: Hook, view: ContainerView, *, interrupts: int = -1) -> dict[str, Any] | None:
+    """The facts of the command, see `Exec`; None if the descriptor INTERRUPTS was readable before it had ended."""
+    plan = plan_command(
+        view.plan, hook.command, environment=dict(hook.environment), user=hook.user, working_dir=hook.working_dir
+    )
+    command = Exec(view.replace(plan=plan), hook.command, timeout=_LONGEST, limit=_OUTPUT_LIMIT)
+    poll = select.poll()
+    for descriptor in (command.descriptor, interrupts):
+        if descriptor >= 0:
+            poll.register(descriptor, select.POLLIN)
+    try:
+        while True:
+            ready = [descriptor for descriptor, _ in poll.poll()]
+            if command.descriptor in ready and (facts := command.take()) is not None:
+                return facts
+            if interrupts in ready:
+                return None
+    finally:
+        command.close()
+
+
+def failure_of(hook: Hook, kind: str, facts: dict[str, Any]) -> str:
+    """What FACTS say of the command that has failed, of KIND `post_start` or `pre_stop`; empty if it has not."""
+    if facts.get("exit_code") == 0:
+        return ""
+    why = facts.get("problem") or f"exited with code {facts.get('exit_code')}"
+    return f"{kind}: {shlex.join(hook.command)}: {why}"

@@ -1,0 +1,1 @@
+"""CaseSpecs as a Compose file."""

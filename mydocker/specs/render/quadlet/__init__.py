@@ -1,0 +1,1 @@
+"""CaseSpecs as Quadlet units."""
