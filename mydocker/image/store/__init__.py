@@ -180,6 +180,8 @@ class Store:
                 return None
             config, diff_ids = parse_config(raw)
             return self.image(reference, ref.manifest, config, diff_ids)
+        except StoreError:  # what is here cannot be used, nor would it be better fetched again
+            raise
         except (FileNotFoundError, ImageError, UsageError, ValueError):
             return None
         except OSError as error:

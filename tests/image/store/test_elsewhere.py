@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from lab import oci
 from lab.command import Command, Result
 from lab.processes import within
 
@@ -112,6 +113,27 @@ def test_a_store_to_which_overlayfs_cannot_write(alpine: Command, store: pathlib
         _works(there)
         assert "its containers are in /run/mydocker/" in there("doctor").stdout.decode()
         assert list((fuse / "containers").iterdir()) == []
+
+
+@root
+def test_opaque_directories_do_not_let_files_appear_again(
+    alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """The file system has no attributes, as NFS has none that begin with `trusted`."""
+    layers = [oci.layer({"d": oci.Dir(), "d/old": b"1"}), oci.layer({"d": oci.Dir(), "d/": oci.OPAQUE, "d/new": b"2"})]
+    oci.write_layout(tmp_path / "layout", oci.image(layers), tag="opaque")
+    assert _at(alpine, store)("pull", "-q", f"oci:{tmp_path}/layout:opaque").code == 0
+    with _mounted(tmp_path / "plain", "mount", "-t", "ramfs", "none") as plain:
+        subprocess.run(["cp", "-a", store, plain], check=True, capture_output=True)
+        (plain / "store").chmod(0o700)
+        plain.chmod(0o755)
+        there = _at(alpine, plain / "store")
+        assert there(*NONE, "alpine", "echo", "hey").stdout == b"hey\n"
+        for words in (("localhost/layout:opaque",), ("--pull", "never", "localhost/layout:opaque")):
+            done = there(*NONE, *words, "true")
+            assert done.code == 125 and b"hides directories of lower layers" in done.stderr, done
+        done = there("pull", "-q", f"oci:{tmp_path}/layout:opaque", env={"MYDOCKER_ROOT": str(plain / "new")})
+        assert done.code == 125 and b"Operation not supported" in done.stderr, done
 
 
 @root
