@@ -70,7 +70,8 @@ def test_command(argv: list[str]) -> int:
             project = find_running(store, options.project) if options.project is not None else None
             whole = _cases(options, memory, project)
             cases = divide(whole, part)
-            reports = Reports(open_reports(options.report, files))
+            runs = not (options.list or options.dry_run or options.output)
+            reports = Reports(open_reports(options.report if runs else [], files))
         except (UsageError, SpecError) as error:
             complain(error)
             return USAGE

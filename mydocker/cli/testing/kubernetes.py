@@ -30,6 +30,7 @@ _LONGEST = 6 * 3600  # seconds that a part may take, unless --timeout says less 
 _MARGIN = 600  # seconds that a part may take longer than its batch: to get a node, and the image of the runner
 _OF_THE_RUNNER = ("HOME", "HOSTNAME", "PATH", "PWD", "TMPDIR")  # variables that keep the values that they have there
 _PREFIXES = ("KUBERNETES_", "LD_", "MYDOCKER_", "PYTHON")
+_OTHERS = "PYTHON_"  # such as PYTHON_VERSION
 
 
 def submission_of(
@@ -67,7 +68,8 @@ def submission_of(
 
 
 def _variables(cases: Sequence[Case], loaded: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container."""
+    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container. A warning names those
+    that have the runner's values."""
     found = {name for case in cases for name in case.variables} | {*used_variables(loaded, environ)}
     for case in cases:
         container = case.spec.container
@@ -75,5 +77,10 @@ def _variables(cases: Sequence[Case], loaded: Iterable[str], environ: Mapping[st
         for mount in container.volumes:
             if isinstance(mount, FileMount) and mount.reference and mount.reference[0] == "environment":
                 found.add(mount.reference[1])
-    sent = {name for name in found if name not in _OF_THE_RUNNER and not name.startswith(_PREFIXES)}
-    return {name: environ[name] for name in sorted(sent) if name in environ}
+    if others := ", ".join(sorted(filter(_is_of_the_runner, found))):
+        say(f"warning: where the specs use {others}, the Jobs have the values of the runner")
+    return {name: environ[name] for name in sorted(found) if name in environ and not _is_of_the_runner(name)}
+
+
+def _is_of_the_runner(name: str) -> bool:
+    return name in _OF_THE_RUNNER or (name.startswith(_PREFIXES) and not name.startswith(_OTHERS))

@@ -75,7 +75,7 @@ def test_dry_run(quick: Batch, tmp_path: pathlib.Path) -> None:
     done = quick("--dry-run", "--slurm=--partition=short", "-k", "needs and it", env={"PATH": "/nonexistent"})
     parts, program = quick.directory, quick.command.program
     command = f'exec {program} test --shard auto -j "${{SLURM_CPUS_ON_NODE:-1}}" --report jsonl="$part.jsonl"'
-    sbatch = f"sbatch --parsable --partition=short --job-name=mydocker --array=1-2 --output={parts}/%a.log"
+    sbatch = f"sbatch --parsable --job-name=mydocker --partition=short --array=1-2 --output={parts}/%a.log"
     expected = f"""\
 #!/bin/sh
 # a part of 2, by 'mydocker test --on slurm'
@@ -83,7 +83,7 @@ set -eu
 cd {quick.folder}
 part={parts}/$SLURM_ARRAY_TASK_ID.${{SLURM_RESTART_COUNT:-0}}
 exec >"$part.log" 2>&1
-{command} -k 'needs and it' -- .
+{command} '-k=needs and it' -- .
 
 {sbatch} --open-mode=append {parts}/job.sh
 """
@@ -97,6 +97,11 @@ REFUSED = (
     (("--project", "x"), "--project"),
     (("--on-failure", "shell"), "--on-failure"),
     (("--slurm=short",), "expected an option of sbatch"),
+    (("--slurm=-",), "expected an option of sbatch"),
+    (("--slurm=--",), "expected an option of sbatch"),
+    (("--slurm=--wai",), "mydocker sets this option"),
+    (("--slurm=--open-mode=truncate",), "mydocker sets this option"),
+    (("--dir", "x\\y"), "a path with a backslash"),
     (("--slurm=--array=1-9",), "mydocker sets this option"),
     (("--slurm=-o/tmp/x",), "mydocker sets this option"),
     (("-n", "0"), "invalid number"),
