@@ -9,9 +9,11 @@ from mydocker.cli.common import say
 from mydocker.cli.testing.options import passed_on
 from mydocker.paths import absolute, current_directory
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.profiles import VARIABLE as PROFILES
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model import FileMount
 from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.project import VARIABLE as PROJECT_NAME
 from mydocker.testing.cases.collect import collect, used_variables
 from mydocker.testing.engines.follow import numbers_of_parts
 from mydocker.testing.engines.kubernetes.jobs import KubernetesSubmission
@@ -68,9 +70,10 @@ def submission_of(
 
 
 def _variables(cases: Sequence[Case], loaded: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container. A warning names those
-    that have the runner's values."""
-    found = {name for case in cases for name in case.variables} | {*used_variables(loaded, environ)}
+    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container; and what Compose has
+    there for all files. A warning names those that have the runner's values."""
+    found = {PROFILES, PROJECT_NAME, *used_variables(loaded, environ)}
+    found |= {name for case in cases for name in case.variables}
     for case in cases:
         container = case.spec.container
         found |= {name for name, value in container.environment.items() if environ.get(name) == value}

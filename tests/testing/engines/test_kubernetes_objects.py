@@ -161,7 +161,7 @@ def test_what_the_specs_lead_to_goes_along(mydocker: Command, tmp_path: pathlib.
         (tmp_path / name).write_text(text)
     (tmp_path / "specs" / "script").chmod(0o755)
     environment = {name: f"value of {name}" for name in ("IN_BASE", "COPIED", "IN_SECRET", "IN_VARS", "OTHER")}
-    environment |= {"PYTHON_VERSION": "3.13", "PYTHONPATH": "/nowhere"}
+    environment |= {"PYTHON_VERSION": "3.13", "PYTHONPATH": "/nowhere", "COMPOSE_PROFILES": "a,b"}
     words = ("--on", "kubernetes", "-n", "3", "--runner-image", "i", "-o", "yaml")
     done = mydocker("test", *words, "specs", cwd=tmp_path, env=environment)
     assert done.code == 0, done
