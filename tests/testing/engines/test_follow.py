@@ -69,7 +69,7 @@ def test_why_a_part_is_gone_is_asked_at_once(tmp_path: pathlib.Path) -> None:
     directory.keep(State(engine="slurm", parts=2, id="7"))
     (tmp_path / "parts" / "batch.json.new").mkdir()
     following = Following(Forgetful(directory, cases), directory, cases, count=2, warn=warnings.append)
-    assert [result.verdict for result in following.results()] == [PASSED, "error"]
+    assert [result.verdict for result in following.results()] == ["error", PASSED]
     first, second = following.merged.results
     assert first.reason == "not run to its end: its node was lost" and second.verdict == PASSED
     assert any("batch.json: Is a directory" in text for text in warnings), warnings
