@@ -64,7 +64,7 @@ def test_options_reach_the_parts(alpine: Command, slurm: Cluster, tmp_path: path
     (quick.folder / "quick.smoke.yaml").write_text(QUICK)
     again = quick("-k", "not 4", "--tags", "!x", "-j", "3", "--shuffle=7")
     script = (quick.directory / "job.sh").read_text()
-    assert "-k 'not 4' '--tags=!x' --jobs=3 --shuffle=7 --" in script, script
+    assert "'-k=not 4' '--tags=!x' --jobs=3 --shuffle=7 --" in script, script
     assert "SLURM_CPUS_ON_NODE" not in script
     assert script.splitlines()[-1].startswith(f"exec {quick.command.program} test --shard auto")
     assert again.code == 1 and b"4 passed, 1 failed" in again.stdout, again
