@@ -243,6 +243,11 @@ def test_what_kubectl_prints(tmp_path: pathlib.Path, printed: str, count: int | 
         assert len(kubectl.get("a=b")) == count
 
 
+def test_what_may_be_published_has_no_token() -> None:
+    kubectl = Kubectl(("--token=abc\ndef", "--namespace=a b"), {})
+    assert kubectl.shown("delete", "job/x") == "kubectl '--token=…' '--namespace=a b' delete job/x"
+
+
 def test_a_container_that_waits_is_given_up_in_the_end(tmp_path: pathlib.Path) -> None:
     programs = install(tmp_path / "cluster", {"1": "no secret", "2": "no node"})
     kubectl = Kubectl((), {"PATH": f"{programs}:/usr/bin:/bin"})

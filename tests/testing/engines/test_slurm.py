@@ -72,7 +72,9 @@ def test_options_reach_the_parts(alpine: Command, slurm: Cluster, tmp_path: path
 
 def test_dry_run(quick: Batch, tmp_path: pathlib.Path) -> None:
     """It needs no Slurm, and leaves nothing behind."""
-    done = quick("--dry-run", "--slurm=--partition=short", "-k", "needs and it", env={"PATH": "/nonexistent"})
+    (quick.folder / "old.xml").write_text("old")
+    words = ("--dry-run", "--slurm=--partition=short", "-k", "needs and it", "--report", "junit=old.xml")
+    done = quick(*words, env={"PATH": "/nonexistent"})
     parts, program = quick.directory, quick.command.program
     command = f'exec {program} test --shard auto -j "${{SLURM_CPUS_ON_NODE:-1}}" --report jsonl="$part.jsonl"'
     sbatch = f"sbatch --parsable --job-name=mydocker --partition=short --array=1-2 --output={parts}/%a.log"
@@ -88,7 +90,7 @@ exec >"$part.log" 2>&1
 {sbatch} --open-mode=append {parts}/job.sh
 """
     assert (done.code, done.stdout.decode(), done.stderr) == (0, expected, b"")
-    assert not parts.exists()
+    assert not parts.exists() and (quick.folder / "old.xml").read_text() == "old"
     subprocess.run(["sh", "-n"], input=expected.encode(), check=True)
 
 
