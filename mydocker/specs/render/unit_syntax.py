@@ -63,8 +63,8 @@ def whole(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """TEXT as a description: white space is one space."""
-    return " ".join(text.replace("%", "%%").split())
+    """TEXT as a description: white space is one space, and no backslash at the end continues the line."""
+    return " ".join(text.replace("%", "%%").split()).rstrip("\\ ")
 
 
 def sections(parts: Iterable[tuple[str, Iterable[str]]]) -> str:
