@@ -16,6 +16,7 @@ from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.testing.batch.batch import exit_code
 from mydocker.testing.cases.select import Memory
+from mydocker.testing.engines.directory import HEADING
 from mydocker.testing.parts.merge import Merge
 from mydocker.testing.report.formats import Reports
 from mydocker.testing.report.text import closing_lines, styled_lines
@@ -40,8 +41,7 @@ def report_command(argv: list[str]) -> int:
         try:
             options = parser().parse_args(argv)
             merge = Merge(lambda text: say(f"warning: {text}"))
-            for path in _paths(options.files):
-                merge.add(path, _lines(path))
+            _read(options.files, merge)
             merged = merge.finish(_reasons(options.files))
             reports = Reports(open_reports(options.report, files))
         except UsageError as error:
@@ -62,6 +62,18 @@ def report_command(argv: list[str]) -> int:
     return exit_code(merged.results, interrupted=False) or (UNWRITTEN if troubles else 0)
 
 
+def _read(words: list[str], merge: Merge) -> None:
+    """Add the reports that WORDS mean to MERGE. What a part of an engine's batch has run of another one is left out:
+    its cases are missing then."""
+    for path in _paths(words):
+        try:
+            merge.add(path, _lines(path))
+        except UsageError as error:
+            if not os.path.exists(os.path.join(os.path.dirname(path), HEADING)):
+                raise
+            say(f"warning: {error.message}, and left out")
+
+
 def _paths(words: list[str]) -> Iterator[str]:
     """The files that WORDS are, or that are in the directories that they are. Raises UsageError."""
     for word in words:
@@ -70,6 +82,7 @@ def _paths(words: list[str]) -> Iterator[str]:
                 yield word
                 continue
             names = sorted(name for name in os.listdir(word) if name.endswith(_SUFFIX))
+            names.sort(key=lambda name: name != HEADING)
         except OSError as error:
             raise UsageError(f"cannot read {word}: {error.strerror}") from None
         if not names:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mydocker.services.case import Case
 
-_HEADING, _STATE = "batch.jsonl", "batch.json"
+HEADING, _STATE = "batch.jsonl", "batch.json"
 _SUFFIX = ".jsonl"
 _MOST = 100_000  # parts
 _END = 1000  # bytes of a log
@@ -61,7 +61,7 @@ class Directory:
             except FileExistsError:
                 _take(self.path)
             try:
-                self.write(_HEADING, dump(heading(cases, part=f"1/{parts}", batch=digest(cases))) + "\n")
+                self.write(HEADING, dump(heading(cases, part=f"1/{parts}", batch=digest(cases))) + "\n")
             except OSError:
                 self.remove()
                 raise
@@ -70,7 +70,7 @@ class Directory:
 
     def heading(self) -> tuple[str, list[bytes]]:
         """The path and the lines of the file of the heading. Raises UsageError."""
-        path = os.path.join(self.path, _HEADING)
+        path = os.path.join(self.path, HEADING)
         try:
             with open(path, "rb") as file:
                 return path, file.readlines()

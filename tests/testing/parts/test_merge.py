@@ -194,3 +194,18 @@ def test_shard_is_wrong(alpine: Command, folder: pathlib.Path) -> None:
     for words in (("--shard", "0/4"), ("--shard", "auto")):
         done = alpine("test", *words, ".", cwd=folder, env={"CI_NODE_INDEX": None})
         assert done.code == 2 and b"--shard" in done.stderr, done
+
+
+def test_a_part_of_an_engine_that_ran_another_batch(alpine: Command, folder: pathlib.Path) -> None:
+    """It is left out, as while the batch is followed: what others have found is not lost."""
+    for part in ("1/2", "2/2"):
+        _run_part(alpine, folder, part, f"{part[0]}.0.jsonl", "-k", "put and off")
+    _run_part(alpine, folder, "1/1", "other.jsonl", "-k", "wrong")
+    parts = folder / "parts"
+    parts.mkdir()
+    (parts / "batch.jsonl").write_bytes((folder / "1.0.jsonl").read_bytes().splitlines(keepends=True)[0])
+    (parts / "1.0.jsonl").write_bytes((folder / "other.jsonl").read_bytes())
+    (parts / "2.0.jsonl").write_bytes((folder / "2.0.jsonl").read_bytes())
+    done = alpine("report", "parts", cwd=folder)
+    assert done.code == 3 and b"part 1/2 has not reported it" in done.stdout, done
+    assert b"1.0.jsonl is of another batch than the reports before it, and left out" in done.stderr
