@@ -24,6 +24,7 @@ from mydocker.runtime.streams import chown_streams, take_streams
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO, NoReturn
 
     from mydocker.runtime.inspect.container_view import ViewSender
@@ -69,12 +70,13 @@ class ChildFds(Record):
 
 class Started(Record):
     """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
-    (init.py)."""
+    (init.py). `abandon` ends the program that its root may be read through."""
 
     pid: int
     pidfd: int
     report: int
     lifeline: BinaryIO | None
+    abandon: Callable[[], None] | None = None
 
 
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:
