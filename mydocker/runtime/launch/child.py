@@ -24,9 +24,9 @@ from mydocker.runtime.streams import chown_streams, take_streams
 from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import BinaryIO, NoReturn
 
+    from mydocker.runtime.image_file import ImageMount
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
@@ -70,13 +70,13 @@ class ChildFds(Record):
 
 class Started(Record):
     """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
-    (init.py). `abandon` ends the program that its root may be read through."""
+    (init.py). `image`: the file of its image, mounted, if it is one."""
 
     pid: int
     pidfd: int
     report: int
     lifeline: BinaryIO | None
-    abandon: Callable[[], None] | None = None
+    image: ImageMount | None = None
 
 
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:

@@ -243,8 +243,7 @@ def _start(
         raise
     child_ends.close()
     streams.close_child_ends()
-    abandon = image.abandon if image else None
-    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, abandon=abandon)
+    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image)
 
 
 def _of_networks(connections: Connections | None) -> dict[str, Any]:

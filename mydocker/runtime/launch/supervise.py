@@ -114,7 +114,7 @@ class Watch:
         begun: Callable[[], None] | None = None,
     ) -> None:
         self.pid, self.pidfd = started.pid, started.pidfd
-        self.report, self.lifeline, self.abandon = started.report, started.lifeline, started.abandon
+        self.report, self.lifeline, self.image = started.report, started.lifeline, started.image
         self.signals, self.relay, self.companion = signals, relay, companion
         self.terminal = terminal
         self.on_begun, self.run_dir = begun, plan.run_dir
@@ -175,7 +175,7 @@ class Watch:
         else:
             send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
-        if self.abandon and self.abandon_at is None:
+        if self.image and self.abandon_at is None:
             self.abandon_at = time.monotonic() + _RESPONSE_TIME
 
     def on(self, descriptor: int, action: Callable[[], None]) -> None:
@@ -209,8 +209,8 @@ class Watch:
             self.relay.hang_up()
         if self.abandon_at is not None and now >= self.abandon_at:
             self.abandon_at = None
-            if self.abandon and not self.outcome:
-                self.abandon()
+            if self.image and not self.outcome:
+                self.image.abandon()
 
     def _mind_the_streams(self) -> None:
         """Poll for what they wait for now. A container whose terminal's other end is gone cannot be reached any
