@@ -154,6 +154,19 @@ def refused_by_host(error: OSError | MemoryError) -> HostError:
     return HostError(f"the host refuses: {error.strerror or error}{file}", hint=hint_for(error))
 
 
+def refused_namespaces(error: OSError, *, is_users: bool) -> HostError:
+    """clone(2) or unshare(2) failed: which permission or limit is missing. IS_USERS: for an ordinary user, in a user
+    namespace. There ENOSPC is no full disk (namespaces(7), "The /proc/sys/user directory")."""
+    hint = hint_for(error)
+    if error.errno in (errno.ENOSPC, errno.EUSERS):
+        hint = "raise the limits in /proc/sys/user/max_*_namespaces"
+    elif not hint and is_users:
+        hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
+    elif error.errno in (errno.EPERM, errno.EACCES):
+        hint = "inside another container, start that one with --cap-add SYS_ADMIN"
+    return HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint)
+
+
 class BuildError(MydockerError):
     """An image whose build has failed; the builder's output has come before."""
 

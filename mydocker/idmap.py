@@ -13,7 +13,7 @@ import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, MydockerError
+from mydocker.errors import ErrorReport, HostError, MydockerError, refused_namespaces
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def write(process: int, ids: IdMap) -> None:
 def enter(ids: IdMap) -> None:
     """Move this process, of one thread, into a new user namespace that has IDS. OSError, HostError."""
     if ids.is_single:
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        _unshare_users()
         assign_own(ids)
         return
     waiting, ready = os.pipe()
@@ -171,7 +171,7 @@ def enter(ids: IdMap) -> None:
     os.close(waiting)
     os.close(writer)
     try:
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        _unshare_users()
         os.write(ready, b"1")
     finally:
         os.close(ready)
@@ -180,6 +180,16 @@ def enter(ids: IdMap) -> None:
         os.waitpid(helper, 0)
     if report != _DONE:
         raise ErrorReport.decode(report or _KILLED).as_error(HostError)
+
+
+def _unshare_users() -> None:
+    """Enter a new user namespace. OSError, or HostError if this user, or one around, may have no more of them."""
+    try:
+        kernel.unshare(kernel.CLONE_NEWUSER)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EUSERS):  # which elsewhere is a full disk
+            raise refused_namespaces(error, is_users=True) from None
+        raise
 
 
 def perform(ids: IdMap | None, action: Callable[[], None], *, limit: float | None = None) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from mydocker import idmap
+from mydocker.errors import refused_namespaces
 from mydocker.idmap import Extent, IdMap
 
 Triples = list[tuple[int, int, int]]
@@ -90,3 +95,39 @@ def test_who_exists() -> None:
     ids = IdMap(users=_extents([(0, 1000, 1)]), groups=_extents([(0, 1000, 1), (1, 100000, 5)]))
     assert ids.is_single
     assert [group for group in range(10) if ids.has_group(group)] == [0, 1, 2, 3, 4, 5]
+
+
+ENTER = """
+from mydocker.errors import HostError
+from mydocker.idmap import Extent, IdMap, enter
+root = (Extent(inside=0, outside=0, count=1),)
+try:
+    enter(IdMap(users=root, groups=root))
+except HostError as error:
+    print(error.hint)
+"""
+
+
+def test_no_more_namespaces_is_no_full_disk() -> None:
+    """The kernel has one error number for both."""
+    limited = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" -c "$1"'
+    words = ["unshare", "--user", "--map-root-user", "sh", "-c", limited, sys.executable, ENTER]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "raise the limits in /proc/sys/user/max_*_namespaces\n", done
+
+
+@pytest.mark.parametrize(
+    ("number", "is_users", "hint"),
+    [
+        (errno.ENOSPC, False, "/proc/sys/user/max_*_namespaces"),
+        (errno.EUSERS, True, "/proc/sys/user/max_*_namespaces"),
+        (errno.EPERM, True, "sysctl kernel.unprivileged_userns_clone=1"),
+        (errno.EACCES, True, "sysctl kernel.unprivileged_userns_clone=1"),
+        (errno.EPERM, False, "--cap-add SYS_ADMIN"),
+        (errno.EAGAIN, True, "ulimit -u"),
+        (errno.EINVAL, False, ""),
+    ],
+)
+def test_what_helps_where_namespaces_are_refused(number: int, is_users: bool, hint: str) -> None:
+    error = refused_namespaces(OSError(number, os.strerror(number)), is_users=is_users)
+    assert hint in (error.hint or "") and os.strerror(number) in error.message

@@ -7,6 +7,7 @@ C library go by number; those added since Linux 5.1 have one number on all archi
 
 from __future__ import annotations
 
+import gc
 import os
 
 from mydocker.kernel.clib import Int, Long, UnsignedInt, UnsignedLong, addressof, byref, function, get_errno, sizeof
@@ -266,7 +267,12 @@ def open_inside(root: int, path: str, flags: int, *, mode: int = 0, resolve: int
 
 
 def close_all_but(kept: Iterable[int]) -> None:
-    """Close every descriptor that is not KEPT (close_range(2)), whatever the limit for new ones is."""
+    """Close every descriptor that is not KEPT (close_range(2)), whatever the limit for new ones is.
+
+    Files and sockets of the process that has forked this one are never collected as garbage from here on: that would
+    close their numbers, which may belong to something else by then.
+    """
+    gc.freeze()
     first = 0
     for descriptor in (*sorted(set(kept)), 0x7FFFFFFF):
         if descriptor > first:

@@ -70,7 +70,7 @@ def test_command(argv: list[str]) -> int:
             project = find_running(store, options.project) if options.project is not None else None
             whole = _cases(options, memory, project)
             cases = divide(whole, part)
-            reports = Reports(open_reports(options.report, files))
+            reports = Reports(open_reports(options.report if _runs(options) else [], files))
         except (UsageError, SpecError) as error:
             complain(error)
             return USAGE
@@ -95,6 +95,11 @@ def test_command(argv: list[str]) -> int:
             return USAGE if isinstance(error, UsageError) else UNWRITTEN
         refused = project.wait_for(cases, limits.timeout) if project else {}
         return _run(cases, limits, reports, memory, options, refused, began=began)
+
+
+def _runs(options: argparse.Namespace) -> bool:
+    """Whether anything is run, and not only shown."""
+    return not (options.list or options.dry_run or options.output)
 
 
 def _built(cases: list[Case], *, offline: bool) -> list[Case]:

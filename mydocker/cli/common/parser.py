@@ -120,6 +120,15 @@ class Parser(argparse.ArgumentParser):
         near = nearest(flag, {each for each in known if each.startswith("--")}) if flag.startswith("--") else None
         self.error(f"unknown option: {flag}" + suggested(near))
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Before Python 3.12.5, argparse takes -- out of `--option=--` as well, and leaves an empty list as the
+        value."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in self.subcommands:
             self.error(f"unknown command: {value}" + did_you_mean(value, self.subcommands))

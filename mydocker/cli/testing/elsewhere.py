@@ -26,7 +26,7 @@ from mydocker.verdict.finding import ERROR, FAILED
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mydocker.image.store import Store
     from mydocker.reference import Reference
@@ -53,22 +53,34 @@ def run_elsewhere(
         return UNWRITTEN
     directory.make(cases, parts=count)
     with Signals():  # from now on, what has begun is ended as well
+        engine = begin(submission, directory, name=options.on, count=count)
         try:
-            engine = submission.start()
-        except BaseException:
-            directory.remove()
-            raise
-        try:
-            directory.keep(State(engine=options.on, parts=count, id=engine.id))
             say(f"{engine.title}, {count} parts: 'mydocker report {directory.path}' has what they report, at any time")
             return _follow(Following(engine, directory, cases, count=count, warn=say), options, reports, memory)
         finally:
-            _end(engine)
+            _attempt(engine.end)
 
 
-def _end(engine: Engine) -> None:
+def begin(submission: Submission, directory: Directory, *, name: str, count: int) -> Engine:
+    """Begin the COUNT parts of SUBMISSION on the engine NAME, and write in DIRECTORY what they are. Raises HostError:
+    then none goes on."""
     try:
-        engine.end()
+        engine = submission.start()
+    except BaseException:
+        directory.remove()
+        raise
+    try:
+        directory.keep(State(engine=name, parts=count, id=engine.id))
+    except BaseException:
+        _attempt(engine.stop)
+        _attempt(engine.end)
+        raise
+    return engine
+
+
+def _attempt(action: Callable[[], None]) -> None:
+    try:
+        action()
     except HostError as error:
         complain(error)
 

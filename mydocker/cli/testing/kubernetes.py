@@ -9,9 +9,11 @@ from mydocker.cli.common import say
 from mydocker.cli.testing.options import passed_on
 from mydocker.paths import absolute, current_directory
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.load.profiles import VARIABLE as PROFILES
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.model import FileMount
 from mydocker.specs.values.duration import parse_duration
+from mydocker.specs.values.project import VARIABLE as PROJECT_NAME
 from mydocker.testing.cases.collect import collect, used_variables
 from mydocker.testing.engines.follow import numbers_of_parts
 from mydocker.testing.engines.kubernetes.jobs import KubernetesSubmission
@@ -30,6 +32,7 @@ _LONGEST = 6 * 3600  # seconds that a part may take, unless --timeout says less 
 _MARGIN = 600  # seconds that a part may take longer than its batch: to get a node, and the image of the runner
 _OF_THE_RUNNER = ("HOME", "HOSTNAME", "PATH", "PWD", "TMPDIR")  # variables that keep the values that they have there
 _PREFIXES = ("KUBERNETES_", "LD_", "MYDOCKER_", "PYTHON")
+_OTHERS = "PYTHON_"  # such as PYTHON_VERSION
 
 
 def submission_of(
@@ -67,13 +70,20 @@ def submission_of(
 
 
 def _variables(cases: Sequence[Case], loaded: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container."""
-    found = {name for case in cases for name in case.variables} | {*used_variables(loaded, environ)}
+    """Those of ENVIRON that the specs use: in the files LOADED, or as they are in a container; and what Compose has
+    there for all files. A warning names those that have the runner's values."""
+    found = {PROFILES, PROJECT_NAME, *used_variables(loaded, environ)}
+    found |= {name for case in cases for name in case.variables}
     for case in cases:
         container = case.spec.container
         found |= {name for name, value in container.environment.items() if environ.get(name) == value}
         for mount in container.volumes:
             if isinstance(mount, FileMount) and mount.reference and mount.reference[0] == "environment":
                 found.add(mount.reference[1])
-    sent = {name for name in found if name not in _OF_THE_RUNNER and not name.startswith(_PREFIXES)}
-    return {name: environ[name] for name in sorted(sent) if name in environ}
+    if others := ", ".join(sorted(filter(_is_of_the_runner, found))):
+        say(f"warning: where the specs use {others}, the Jobs have the values of the runner")
+    return {name: environ[name] for name in sorted(found) if name in environ and not _is_of_the_runner(name)}
+
+
+def _is_of_the_runner(name: str) -> bool:
+    return name in _OF_THE_RUNNER or (name.startswith(_PREFIXES) and not name.startswith(_OTHERS))

@@ -123,11 +123,7 @@ def passed_on(options: argparse.Namespace, cases: Sequence[Case]) -> list[str]:
             continue
         if value is True:
             words.append(flag)
-        elif name == "shuffle" and value is not None:
-            words.append(f"{flag}={value}")
-        elif isinstance(value, list):
-            words += [f"{flag}={each}" for each in value]
-        elif value not in (None, False):
-            words += [f"{flag}={value}"] if flag.startswith("--") else [flag, str(value)]
+        elif value is not None and value is not False:  # one that begins with a dash needs the equals sign
+            words += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
     paths = [str(case.address) for case in cases] if options.last_failed else options.paths
     return [*words, "--", *paths]

@@ -6,11 +6,10 @@ mydocker ── fork(2) ───> the cleanup process, which cleans up if mydoc
 
 from __future__ import annotations
 
-import errno
 import os
 
 from mydocker import kernel
-from mydocker.errors import HostError, hint_for
+from mydocker.errors import refused_namespaces
 from mydocker.image.store import Store
 from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
@@ -330,7 +329,7 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
             return in_pid_namespace(plan.joined_namespaces["pid"], lambda: _clone_child(plan, fds))
         return _clone_child(plan, fds)
     except OSError as error:
-        raise _refused(plan, error) from None
+        raise refused_namespaces(error, is_users=plan.rootless is not None) from None
 
 
 def _clone_child(plan: LaunchPlan, fds: ChildFds) -> tuple[int, int]:
@@ -374,20 +373,6 @@ def _namespaces(plan: LaunchPlan) -> int:
     is_new_user = plan.rootless and not plan.joined
     flags = sum(FLAGS[name] for name in plan.namespaces) | (kernel.CLONE_NEWUSER if is_new_user else 0)
     return flags & ~kernel.CLONE_NEWCGROUP if plan.cgroups else flags
-
-
-def _refused(plan: LaunchPlan, error: OSError) -> HostError:
-    """clone(2) failed: which permission or limit is missing."""
-    hint: str | None
-    if error.errno == errno.EPERM and plan.rootless:
-        hint = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
-    elif error.errno == errno.EPERM:
-        hint = "inside another container, start that one with --cap-add SYS_ADMIN"
-    elif error.errno in (errno.ENOSPC, errno.EUSERS):
-        hint = "raise the limits in /proc/sys/user/max_*_namespaces"
-    else:
-        hint = hint_for(error)
-    return HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint)
 
 
 def _occupy_standard_descriptors() -> None:

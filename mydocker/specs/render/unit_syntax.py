@@ -65,8 +65,9 @@ def whole(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """TEXT as a description: white space is one space, and bytes that are not UTF-8 are question marks."""
-    return " ".join(text.encode(errors="replace").decode().replace("%", "%%").split())
+    """TEXT as a description: white space is one space, bytes that are not UTF-8 are question marks, and no backslash at
+    the end continues the line."""
+    return " ".join(text.encode(errors="replace").decode().replace("%", "%%").split()).rstrip("\\ ")
 
 
 def sections(parts: Iterable[tuple[str, Iterable[str]]]) -> str:

@@ -15,12 +15,13 @@ import json
 import os
 import stat
 from contextlib import suppress
+from io import BytesIO
 
 from mydocker.errors import HostError, UsageError, printable
 from mydocker.json_output import dump
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.testing.parts.line import heading
+from mydocker.testing.parts.line import BROKEN, heading
 from mydocker.testing.parts.part import digest
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Directory:
                 os.mkdir(self.path, 0o700)
             except FileExistsError:
                 _take(self.path)
-            self.write(_HEADING, dump(heading(cases, part=f"1/{parts}", batch=digest(cases))) + "\n")
+            try:
+                self.write(_HEADING, dump(heading(cases, part=f"1/{parts}", batch=digest(cases))) + "\n")
+            except OSError:
+                self.remove()
+                raise
         except OSError as error:
             raise UsageError(f"cannot make {self.path}: {error.strerror}") from None
 
@@ -77,16 +82,21 @@ class Directory:
         path = os.path.join(self.path, name)
         self.written.append(name)
         descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        os.replace(f"{path}.new", path)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+            os.replace(f"{path}.new", path)
+        except BaseException:
+            os.unlink(f"{path}.new")
+            raise
         return path
 
     def remove(self) -> None:
         """Remove what this process has written, and the directory if nothing else is in it: nothing has begun."""
-        with suppress(OSError):
-            for name in self.written:
+        for name in {*self.written}:
+            with suppress(OSError):
                 os.unlink(os.path.join(self.path, name))
+        with suppress(OSError):
             os.rmdir(self.path)
 
     def keep(self, state: State) -> None:
@@ -104,8 +114,10 @@ class Directory:
             reasons = data["reasons"]
             if reasons is not None:
                 reasons = {int(part): str(words) for part, words in reasons.items()}
+            if not 0 < int(data["parts"]) <= _MOST:
+                return None
             return State(engine=str(data["engine"]), parts=int(data["parts"]), id=str(data["id"]), reasons=reasons)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, *BROKEN, RecursionError):
             return None
 
     def new_lines(self, *, torn: bool = False) -> Iterator[tuple[int, str, int, bytes]]:
@@ -121,7 +133,7 @@ class Directory:
                     raw = file.read()
             except OSError:
                 continue
-            for line in raw.splitlines(keepends=True):
+            for line in BytesIO(raw):
                 if not line.endswith(b"\n") and not torn:
                     break
                 begin, number = begin + len(line), number + 1

@@ -149,7 +149,16 @@ class Following:
             self._say(f"warning: {trouble}")
         for part in self.awaited:
             self.absent[part] = 0 if part in presence.parts else self.absent[part] + 1
+        self._note_ends([part for part, times in self.absent.items() if times == _TIMES and self.awaited[part]])
         self.next = self.answered + (_ASK_AGAIN if self._ends_soon(presence) else self.engine.interval)
+
+    def _note_ends(self, parts: Sequence[int]) -> None:
+        """Learn why PARTS, which are gone, have not reported all: when the others end, the engine may have forgotten
+        it (slurm.conf(5), "MinJobAge")."""
+        if parts:
+            with suppress(HostError):
+                known = self.engine.reasons()
+                self.reasons = {part: known[part] for part in parts if part in known} | self.reasons
 
     def _ends_soon(self, presence: Presence) -> bool:
         """Whether a part seems to be gone, or has reported all that it will."""
@@ -170,7 +179,10 @@ class Following:
         self.merged: Merged = self.merge.finish(self.reasons)
         state = self.directory.state()
         if state and all(self._is_gone(part) or not numbers for part, numbers in self.awaited.items()):
-            self.directory.keep(state.replace(reasons=self.reasons))
+            try:
+                self.directory.keep(state.replace(reasons=self.reasons))
+            except HostError as error:  # all is known here nevertheless
+                self.warn(f"warning: {error.message}")
 
 
 def numbers_of_parts(cases: Sequence[Case], count: int) -> dict[int, set[int]]:

@@ -27,6 +27,6 @@ def reasons_in(path: str, environ: Mapping[str, str]) -> dict[int, str]:
         return {}
     if state.reasons is not None:
         return {**state.reasons}
-    with suppress(HostError):
+    with suppress(HostError):  # no answer, or words that only the process that has begun it may use
         return ENGINES[state.engine](state.id, directory, count=state.parts, environ=environ).reasons()
     return {}

@@ -28,7 +28,10 @@ _PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
 _MOST = 100_000  # parts
 # options of sbatch that decide where results are, or what a part is
-_OWN = ("--array", "-a", "--wrap", "--wait", "-W", "--output", "-o", "--error", "-e", "--parsable", "--chdir", "-D")
+_OWN = (
+    *("--array", "-a", "--wrap", "--wait", "-W", "--output", "-o", "--error", "-e", "--open-mode", "--parsable"),
+    *("--chdir", "-D"),
+)
 # variables that would change what sbatch does with the script, or that are about another job
 _NOT_PASSED = ("SBATCH_WAIT", "SLURM_RESTART_COUNT")
 _SUBMITTED = re.compile(r"[0-9]+(;\S+)?")  # sbatch(1), --parsable: the number, and the cluster if there are several
@@ -67,10 +70,12 @@ class SlurmSubmission(Record):
     def check(self) -> None:
         """Raises UsageError for an option that cannot be one of sbatch, or that is mydocker's."""
         for word in self.options:
-            if not word.startswith("-"):
+            if not word.startswith("-") or word in ("-", "--"):
                 raise UsageError(f"--slurm={word}: expected an option of sbatch, as in --slurm=--time=10")
-            if word.partition("=")[0] in _OWN or (word[1] != "-" and word[:2] in _OWN):
+            if _is_own(word):
                 raise UsageError(f"--slurm={word}: mydocker sets this option of sbatch itself")
+        if "\\" in self.directory.path:  # then sbatch takes %a for a part of the name (sbatch(1), "filename pattern")
+            raise UsageError(f"--dir {self.directory.path}: sbatch cannot write into a path with a backslash")
 
     def script(self) -> str:
         """What each task runs."""
@@ -91,8 +96,9 @@ class SlurmSubmission(Record):
     def line(self) -> list[str]:
         """The command line that submits it. The path of the output is a pattern (sbatch(1), "filename pattern")."""
         directory = self.directory.path.replace("%", "%%")
-        own = ("--job-name=mydocker", f"--array=1-{self.count}", f"--output={directory}/%a.log", "--open-mode=append")
-        return ["sbatch", "--parsable", *self.options, *own, os.path.join(self.directory.path, _SCRIPT)]
+        own = (f"--array=1-{self.count}", f"--output={directory}/%a.log", "--open-mode=append")
+        named = ("--parsable", "--job-name=mydocker")
+        return ["sbatch", *named, *self.options, *own, os.path.join(self.directory.path, _SCRIPT)]
 
     def dry_run(self) -> str:
         return f"{self.script()}\n{shlex.join(self.line())}"
@@ -105,21 +111,22 @@ class SlurmSubmission(Record):
         self.directory.write(_SCRIPT, self.script(), mode=0o700)
         environ = {name: value for name, value in self.environ.items() if name not in _NOT_PASSED}
         output = _run(*self.line(), environ=environ, timeout=_SUBMIT_TIMEOUT)
-        id = output.strip().rpartition("\n")[2]
-        if not _SUBMITTED.fullmatch(id):
-            raise HostError(f"sbatch printed no number of a job, but {programs.printable(output.encode())}")
-        return SlurmJob(id, self.directory, count=self.count, environ=self.environ)
+        return SlurmJob(output.strip().rpartition("\n")[2], self.directory, count=self.count, environ=self.environ)
 
 
 class SlurmJob:
-    """The job array ID, as sbatch --parsable prints it, whose tasks are the COUNT parts that write into DIRECTORY."""
+    """The job array ID, as sbatch --parsable prints it, whose tasks are the COUNT parts that write into DIRECTORY.
+    Raises HostError if ID is no such thing."""
 
     interval = 5.0
     is_detached = True
 
     def __init__(self, id: str, directory: Directory, *, count: int, environ: Mapping[str, str]) -> None:
+        if not _SUBMITTED.fullmatch(id):
+            raise HostError(f"expected the number of a Slurm job, not {programs.printable(id.encode()) or 'nothing'}")
         self.id, self.directory, self.count = id, directory, count
         self.environ = {name: value for name, value in environ.items() if not name.startswith("SQUEUE_")}
+        self.environ["SLURM_BITSTR_LEN"] = "0"  # or scontrol cuts off a long list of tasks (scontrol(1))
         self.number, _, cluster = id.partition(";")
         self.cluster = ("-M", cluster) if cluster else ()
         self.title = f"Slurm job {self.number}"
@@ -187,6 +194,12 @@ class SlurmJob:
 
     def _run(self, program: str, *words: str) -> str:
         return _run(program, *self.cluster, *words, environ=self.environ)
+
+
+def _is_own(word: str) -> bool:
+    """Whether WORD is an option that mydocker sets, also in short: getopt_long(3) takes the beginning of a name."""
+    name = word.partition("=")[0]
+    return any(each.startswith(name) for each in _OWN) if name.startswith("--") else name[:2] in _OWN
 
 
 def _parts(word: str) -> Iterator[int]:

@@ -6,6 +6,7 @@ who ran it when: `number`, `of`, `batch`, `part`, `node`, `time`; and `case` and
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 
@@ -23,6 +24,8 @@ from mydocker.verdict.finding import VERDICTS, Failure, Finding
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 class PartResult(Record):
@@ -75,7 +78,7 @@ def _described(case: Case) -> dict[str, Any]:
 
 
 def case_of(described: dict[str, Any], number: int) -> Case:
-    """The case that a heading or a line describes. Raises ValueError, KeyError, TypeError or AttributeError."""
+    """The case that a heading or a line describes. Raises one of BROKEN."""
     name, file, line = described["name"], str(described["file"]), int(described["line"])
     container = ContainerSpec(name=None if name is None else str(name), origin=Origin(file=file, line=line))
     matrix = {str(key): str(value) for key, value in described["matrix"].items()}
@@ -91,7 +94,7 @@ def case_of(described: dict[str, Any], number: int) -> Case:
 
 
 def from_line(data: dict[str, Any]) -> PartResult:
-    """The opposite of `as_line`. Raises ValueError, KeyError, TypeError or AttributeError for what is no such line."""
+    """The opposite of `as_line`. Raises one of BROKEN for what is no such line."""
     place = _place(data)
     case, rest = case_of(data["case"], place.number), data["rest"]
     if data["verdict"] not in VERDICTS or not 0 <= place.number < place.of:
@@ -114,13 +117,13 @@ def from_line(data: dict[str, Any]) -> PartResult:
             stderr=str(data["stderr"]),
             cut=tuple(map(str, rest["cut"])),
             facts=facts,
-            seconds=float(data["seconds"]),
-            kept=data["kept"] or "",
+            seconds=_number(data["seconds"]),
+            kept=str(data["kept"] or ""),
             not_kept=str(rest["not_kept"]),
         ),
         attempts=int(data["attempts"]),
         spans=tuple(
-            Span(slot=int(slot), began=float(began), seconds=float(took)) for slot, began, took in rest["spans"]
+            Span(slot=int(slot), began=_number(began), seconds=_number(took)) for slot, began, took in rest["spans"]
         ),
         earlier=tuple(_attempt(each, case) for each in data["earlier"]),
         unbegun=bool(rest["unbegun"]),
@@ -136,8 +139,16 @@ def _place(data: dict[str, Any]) -> Place:
         batch=str(data["batch"]),
         part=str(data["part"]),
         node=str(data["node"]),
-        time=float(data["time"]),
+        time=_number(data["time"]),
     )
+
+
+def _number(value: Any) -> float:
+    """VALUE as a finite number: Python's JSON has others, which no report can show. Raises ValueError, TypeError."""
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(value)
+    return found
 
 
 def _attempt(data: dict[str, Any], case: Case) -> JudgedCase:

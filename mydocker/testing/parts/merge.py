@@ -8,7 +8,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.case import JudgedCase, Place, Span
 from mydocker.testing.batch.batch import INTERRUPTED
-from mydocker.testing.parts.line import PartResult, case_of, from_line
+from mydocker.testing.parts.line import BROKEN, PartResult, case_of, from_line
 from mydocker.verdict.finding import ERROR, FAILED, PASSED, SKIPPED
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _WORSE = (PASSED, SKIPPED, ERROR, FAILED)  # from the best to the worst
-_BROKEN = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MOST = 1_000_000  # cases of a batch
 
 
@@ -63,7 +62,7 @@ class Merge:
                 found = from_line(data)
                 self.found.setdefault(found.place.number, []).append(found)
             self.lines += 1
-        except _BROKEN:
+        except (*BROKEN, RecursionError):
             self.unread.setdefault(path, []).append(number)
         return found
 
@@ -78,12 +77,14 @@ class Merge:
         batch, of = str(data["batch"]), int(data["of"])
         if not 0 < of <= _MOST:
             raise ValueError(of)
+        number, count = (int(word) for word in str(data["part"]).split("/"))
+        if not 1 <= number <= count:
+            raise ValueError(data["part"])
         if self.batch and (batch, of) != (self.batch, self.of):
             hint = "parts of one batch have the same spec files and the same options that choose cases"
             raise UsageError(f"{path} is of another batch than the reports before it", hint=hint)
         self.batch, self.of = batch, of
-        number, count = str(data["part"]).split("/")
-        self.divisions.setdefault(int(count), set()).add(int(number))
+        self.divisions.setdefault(count, set()).add(number)
 
     def _head(self, data: dict[str, Any]) -> None:
         if len(data["cases"]) != self.of:

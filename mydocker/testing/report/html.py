@@ -133,7 +133,7 @@ def _failure(failure: Failure) -> str:
 def _difference_line(line: str) -> str:
     tag = {"-": "b", "+": "i"}.get(line[:1], "span")
     blank = "" if line.startswith(("@", "\\")) else " "
-    return f"<{tag}>{line[:1]}{blank}{html_text(line[1:])}</{tag}>"
+    return f"<{tag}>{html_text(line[:1])}{blank}{html_text(line[1:])}</{tag}>"
 
 
 def _row(result: JudgedCase) -> str:

@@ -47,12 +47,12 @@ def _lines(result: JudgedCase) -> Iterator[Line]:
     if result.verdict in (FAILED, ERROR):
         yield from _outputs(result)
         if result.finding.kept:
-            yield "", f"    kept:     mydocker diff {result.finding.kept}"
+            yield "", f"    kept:     mydocker diff {printable(result.finding.kept)}"
         if result.finding.not_kept:
             yield "", f"    not kept: {printable(result.finding.not_kept)}"
         yield "faint", f"    again:    {printable(result.case.again)}"
         if result.case.variables:
-            yield "faint", f"              with {', '.join(result.case.variables)} in the environment"
+            yield "faint", f"              with {printable(', '.join(result.case.variables))} in the environment"
 
 
 def _failure(failure: Failure) -> Iterator[Line]:
@@ -62,7 +62,7 @@ def _failure(failure: Failure) -> Iterator[Line]:
         yield "+", "      + actual"
         for line in failure.difference.split("\n"):
             blank = "" if line.startswith(("@", "\\")) else " "
-            yield line[:1].strip("\\ "), f"      {line[:1]}{blank}{printable(line[1:])}".rstrip()
+            yield line[:1].strip("\\ "), f"      {printable(line[:1])}{blank}{printable(line[1:])}".rstrip()
         return
     yield from _block("expected:", failure.expected)
     yield from _block("actual:", failure.actual)

@@ -275,7 +275,7 @@ def test_every_command_that_pulls_warns_once(here: Command, registry: Registry, 
     ):
         done = here(*words)
         warnings = [line for line in done.stderr.decode().splitlines() if "warning" in line]
-        assert (done.code, warnings) == (0, [warning]), words
+        assert (done.code, warnings) == (0, [warning]), (words, done)
 
 
 def test_a_file_behind_a_broken_one_counts(here: Command, closed: Registry, tmp_path: pathlib.Path) -> None:

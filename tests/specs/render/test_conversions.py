@@ -125,7 +125,7 @@ QUADLETS = {
     "[Container]\nImage=a\nPod=shop.pod\nVolume=data.volume:/d:O\nReadOnly=true\nSecret=key,target=/k,uid=5\n"
     "UserNS=keep-id:uid=5\nMask=/a:/b\nUnmask=/c\n"
     "[Service]\nRestart=always\nRestartSec=2min\nStartLimitBurst=9\nRuntimeMaxSec=90\nTimeoutStopSec=5min\n"
-    "StopTimeout=1\nExecStartPre=-/bin/echo a%%b $$c 'd e'\nExecStopPost=/bin/true\nEnvironment='A=b c'\n"
+    "StopTimeout=1\nExecStartPre=-/bin/echo a%%b $$c 'd e'\nExecStopPost=/bin/true\nEnvironment='A=b $c'\n"
     "TimeoutStartSec=infinity\n",
     "db.container": "[Container]\nImage=b\nNotify=healthy\nHealthCmd=none of it\n"
     "PodmanArgs=--device-read-bps=/dev/a:5\n"

@@ -22,8 +22,8 @@ def test_lines_as_they_come(tmp_path: pathlib.Path) -> None:
     for name in ("batch.jsonl", "1.log", "1.0.log", "x.0.jsonl", "0.0.jsonl"):
         (tmp_path / name).write_bytes(b"no result\n")
     file = tmp_path / "12.0.jsonl"
-    file.write_bytes(b"one\ntw")
-    assert _read(directory) == [(12, "12.0.jsonl", 1, b"one\n")]
+    file.write_bytes(b"o\rne\ntw")
+    assert _read(directory) == [(12, "12.0.jsonl", 1, b"o\rne\n")]
     assert _read(directory) == []
     with file.open("ab") as opened:
         opened.write(b"o\nthree\nfou")
@@ -62,12 +62,29 @@ def test_only_a_directory_of_ones_own(tmp_path: pathlib.Path) -> None:
     assert not empty.exists()
 
 
+def test_what_cannot_be_written_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    made = Directory(str(tmp_path / "parts"))
+    made.make([], parts=1)
+    made.write("job.sh", "x")
+    (tmp_path / "parts" / "job.sh").unlink()
+    (tmp_path / "parts" / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        made.write("taken", "x")
+    assert sorted(each.name for each in (tmp_path / "parts").iterdir()) == ["batch.jsonl", "taken"]
+    (tmp_path / "parts" / "taken").rmdir()
+    made.remove()
+    assert not (tmp_path / "parts").exists()
+
+
 BROKEN = (
     "",
     "{",
     "[]",
     '{"engine": "slurm", "parts": 2, "id": "7"}',
     '{"engine": "slurm", "parts": "x", "id": "7", "reasons": null}',
+    '{"engine": "slurm", "parts": 1e999, "id": "7", "reasons": null}',
+    '{"engine": "slurm", "parts": 0, "id": "7", "reasons": null}',
+    "[" * 100_000,
 )
 
 

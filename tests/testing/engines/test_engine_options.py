@@ -18,7 +18,9 @@ def test_every_option_has_its_place() -> None:
 
 WORDS = (
     (["x"], ["--", "x"]),
-    (["-k", "web and not slow", "x"], ["-k", "web and not slow", "--", "x"]),
+    (["-k", "web and not slow", "x"], ["-k=web and not slow", "--", "x"]),
+    (["-k-slow", "--tags=-a", "x"], ["-k=-slow", "--tags=-a", "--", "x"]),
+    (["-k=a=b", "--shuffle=0", "x"], ["-k=a=b", "--shuffle=0", "--", "x"]),
     (["--tags", "!slow", "x", "y"], ["--tags=!slow", "--", "x", "y"]),
     (["--profile", "a", "--profile=*", "x"], ["--profile=a", "--profile=*", "--", "x"]),
     (["--frozen", "--offline", "--lock-file", "l", "x"], ["--frozen", "--offline", "--lock-file=l", "--", "x"]),

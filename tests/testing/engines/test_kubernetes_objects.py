@@ -136,7 +136,7 @@ def test_files_lie_to_each_other_as_they_do_here(
 
 
 PROJECT = {
-    "base.yaml": "name: base\nimage: alpine\nenvironment: {A: '${IN_BASE}'}\n",
+    "base.yaml": "name: base\nimage: alpine\nenvironment: {A: '${IN_BASE} ${PYTHON_VERSION} ${PYTHONPATH}'}\n",
     "specs/x.smoke.yaml": """
 name: x
 extends: {file: ../base.yaml, service: base}
@@ -161,6 +161,7 @@ def test_what_the_specs_lead_to_goes_along(mydocker: Command, tmp_path: pathlib.
         (tmp_path / name).write_text(text)
     (tmp_path / "specs" / "script").chmod(0o755)
     environment = {name: f"value of {name}" for name in ("IN_BASE", "COPIED", "IN_SECRET", "IN_VARS", "OTHER")}
+    environment |= {"PYTHON_VERSION": "3.13", "PYTHONPATH": "/nowhere", "COMPOSE_PROFILES": "a,b"}
     words = ("--on", "kubernetes", "-n", "3", "--runner-image", "i", "-o", "yaml")
     done = mydocker("test", *words, "specs", cwd=tmp_path, env=environment)
     assert done.code == 0, done
@@ -170,7 +171,8 @@ def test_what_the_specs_lead_to_goes_along(mydocker: Command, tmp_path: pathlib.
     assert {item["path"] for item in items} == {f"tree/{name}" for name in PROJECT if name != "specs/unrelated"}
     assert [item["mode"] for item in items if item["path"].endswith("script")] == [0o755]
     sent = {name: base64.b64decode(value).decode() for name, value in found[1]["data"].items()}
-    assert sent == {name: value for name, value in environment.items() if name != "OTHER"}
+    assert sent == {name: value for name, value in environment.items() if name not in ("OTHER", "PYTHONPATH")}
+    assert b"PYTHONPATH, the Jobs have the values of the runner" in done.stderr
 
 
 def _pod(**status: object) -> dict[str, Any]:
@@ -239,6 +241,11 @@ def test_what_kubectl_prints(tmp_path: pathlib.Path, printed: str, count: int | 
             kubectl.get("a=b")
     else:
         assert len(kubectl.get("a=b")) == count
+
+
+def test_what_may_be_published_has_no_token() -> None:
+    kubectl = Kubectl(("--token=abc\ndef", "--namespace=a b"), {})
+    assert kubectl.shown("delete", "job/x") == "kubectl '--token=…' '--namespace=a b' delete job/x"
 
 
 def test_a_container_that_waits_is_given_up_in_the_end(tmp_path: pathlib.Path) -> None:

@@ -64,7 +64,7 @@ def test_options_reach_the_parts(alpine: Command, slurm: Cluster, tmp_path: path
     (quick.folder / "quick.smoke.yaml").write_text(QUICK)
     again = quick("-k", "not 4", "--tags", "!x", "-j", "3", "--shuffle=7")
     script = (quick.directory / "job.sh").read_text()
-    assert "-k 'not 4' '--tags=!x' --jobs=3 --shuffle=7 --" in script, script
+    assert "'-k=not 4' '--tags=!x' --jobs=3 --shuffle=7 --" in script, script
     assert "SLURM_CPUS_ON_NODE" not in script
     assert script.splitlines()[-1].startswith(f"exec {quick.command.program} test --shard auto")
     assert again.code == 1 and b"4 passed, 1 failed" in again.stdout, again
@@ -72,10 +72,12 @@ def test_options_reach_the_parts(alpine: Command, slurm: Cluster, tmp_path: path
 
 def test_dry_run(quick: Batch, tmp_path: pathlib.Path) -> None:
     """It needs no Slurm, and leaves nothing behind."""
-    done = quick("--dry-run", "--slurm=--partition=short", "-k", "needs and it", env={"PATH": "/nonexistent"})
+    (quick.folder / "old.xml").write_text("old")
+    words = ("--dry-run", "--slurm=--partition=short", "-k", "needs and it", "--report", "junit=old.xml")
+    done = quick(*words, env={"PATH": "/nonexistent"})
     parts, program = quick.directory, quick.command.program
     command = f'exec {program} test --shard auto -j "${{SLURM_CPUS_ON_NODE:-1}}" --report jsonl="$part.jsonl"'
-    sbatch = f"sbatch --parsable --partition=short --job-name=mydocker --array=1-2 --output={parts}/%a.log"
+    sbatch = f"sbatch --parsable --job-name=mydocker --partition=short --array=1-2 --output={parts}/%a.log"
     expected = f"""\
 #!/bin/sh
 # a part of 2, by 'mydocker test --on slurm'
@@ -83,12 +85,12 @@ set -eu
 cd {quick.folder}
 part={parts}/$SLURM_ARRAY_TASK_ID.${{SLURM_RESTART_COUNT:-0}}
 exec >"$part.log" 2>&1
-{command} -k 'needs and it' -- .
+{command} '-k=needs and it' -- .
 
 {sbatch} --open-mode=append {parts}/job.sh
 """
     assert (done.code, done.stdout.decode(), done.stderr) == (0, expected, b"")
-    assert not parts.exists()
+    assert not parts.exists() and (quick.folder / "old.xml").read_text() == "old"
     subprocess.run(["sh", "-n"], input=expected.encode(), check=True)
 
 
@@ -97,6 +99,11 @@ REFUSED = (
     (("--project", "x"), "--project"),
     (("--on-failure", "shell"), "--on-failure"),
     (("--slurm=short",), "expected an option of sbatch"),
+    (("--slurm=-",), "expected an option of sbatch"),
+    (("--slurm=--",), "expected an option of sbatch"),
+    (("--slurm=--wai",), "mydocker sets this option"),
+    (("--slurm=--open-mode=truncate",), "mydocker sets this option"),
+    (("--dir", "x\\y"), "a path with a backslash"),
     (("--slurm=--array=1-9",), "mydocker sets this option"),
     (("--slurm=-o/tmp/x",), "mydocker sets this option"),
     (("-n", "0"), "invalid number"),

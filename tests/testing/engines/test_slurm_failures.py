@@ -43,6 +43,7 @@ def expiring(
     process.kill()
     process.communicate()
     slurm("scancel", batch.job(), check=False)
+    wait_for(lambda: not slurm.tasks(batch.job()))  # whatever kills the cluster leaves the containers of a job
 
 
 def _cancel_running(batch: Batch) -> None:

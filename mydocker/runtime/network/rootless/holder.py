@@ -7,12 +7,13 @@ import os
 import time
 
 from mydocker import idmap, kernel
-from mydocker.errors import ErrorReport, HostError, hint_for, is_limit_of_host
+from mydocker.errors import ErrorReport, HostError, refused_namespaces
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network.rootless import ALIVE, START, USERS, find_locked, lock, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from mydocker.idmap import IdMap
@@ -119,7 +120,7 @@ def _make_namespaces(ids: IdMap) -> str:
     from mydocker.runtime.network.rootless import attachment
 
     retitle(_TITLE)
-    _enter(ids)
+    _make(lambda: idmap.enter(ids))
     go, let_go = os.pipe()
     reader, writer = os.pipe()
     holder = os.getpid()
@@ -127,7 +128,7 @@ def _make_namespaces(ids: IdMap) -> str:
         attachment.be_attached(holder, go=go, report=writer)
     os.close(go)
     os.close(writer)
-    kernel.unshare(kernel.CLONE_NEWNET)
+    _make(lambda: kernel.unshare(kernel.CLONE_NEWNET))
     kernel.set_interface_up("lo")
     for name, value in _SETTINGS:
         _set(f"/proc/sys/net/ipv4/{name}", value)
@@ -140,13 +141,12 @@ def _make_namespaces(ids: IdMap) -> str:
     return report.decode()
 
 
-def _enter(ids: IdMap) -> None:
+def _make(namespaces: Callable[[], None]) -> None:
+    """Call what makes NAMESPACES. Raises HostError."""
     try:
-        idmap.enter(ids)
+        namespaces()
     except OSError as error:
-        allow = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1, or run as root"
-        hint = hint_for(error) if is_limit_of_host(error) else allow
-        raise HostError(f"this host refuses to create namespaces: {error.strerror}", hint=hint) from None
+        raise refused_namespaces(error, is_users=True) from None
 
 
 def _set(path: str, value: str) -> None:

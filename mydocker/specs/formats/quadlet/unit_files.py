@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.nodes.unit_file import Setting, parse_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Settings = dict[str, list[Setting]]
 
@@ -45,6 +45,13 @@ def stem(path: str) -> str:
 def service_name(path: str, own: str = "") -> str:
     """The name of the service, without its suffix, that stands for the unit at PATH; OWN is its ServiceName."""
     return own.removesuffix(SERVICE_SUFFIX) or f"{stem(path)}{_SERVICES[kind_of(path)]}"
+
+
+def names_of_services(stems: Iterable[str], kind: str) -> Iterator[str]:
+    """The stems that a unit of KIND cannot have: its service would be that of a container whose unit has one of
+    STEMS."""
+    ending = _SERVICES[kind]
+    return (each.removesuffix(ending) for each in stems if each.endswith(ending))
 
 
 def file_of_unit(path: str) -> str:

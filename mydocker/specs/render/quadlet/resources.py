@@ -6,14 +6,14 @@ from __future__ import annotations
 import os
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.quadlet.unit_files import BUILD, NETWORK, VOLUME
+from mydocker.specs.formats.quadlet.unit_files import BUILD, NETWORK, VOLUME, names_of_services
 from mydocker.specs.model import FilesystemMount, VolumeMount
 from mydocker.specs.model.build import Build, is_remote
 from mydocker.specs.render.names import Names
 from mydocker.specs.render.unit_syntax import sections, whole, word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from mydocker.reference import Reference
     from mydocker.specs.model import Mount
@@ -26,9 +26,10 @@ _OF_A_BUILD = (  # attributes that a .build unit has a key for
 
 
 class Resources:
-    """The units so far: `texts` by the names of their files."""
+    """The units so far: `texts` by the names of their files. STEMS are those of the containers' units."""
 
-    def __init__(self) -> None:
+    def __init__(self, stems: Collection[str] = ()) -> None:
+        self.stems = stems
         self.texts: dict[str, str] = {}
         self._files: dict[tuple[str, str], str] = {}  # (suffix, text) -> file
         self._names: dict[str, Names] = {}  # by suffix
@@ -37,7 +38,9 @@ class Resources:
         """The file whose section has LINES; a new one is called like WANTED."""
         text = sections([(suffix[1:].capitalize(), lines)])
         if (suffix, text) not in self._files:
-            file = f"{self._names.setdefault(suffix, Names()).free(wanted)}{suffix}"
+            if suffix not in self._names:
+                self._names[suffix] = Names(names_of_services(self.stems, suffix))
+            file = f"{self._names[suffix].free(wanted)}{suffix}"
             self._files[suffix, text] = file
             self.texts[file] = text
         return self._files[suffix, text]

@@ -10,7 +10,7 @@ import math
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED
 from mydocker.specs.render.systemd_unit import restart_lines, span, start_limit
-from mydocker.specs.render.unit_syntax import command_line, plain, word
+from mydocker.specs.render.unit_syntax import assignment, command_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -84,7 +84,7 @@ def _lost(policy: RestartPolicy) -> Iterator[str]:
 
 
 def _host_lines(commands: HostCommands) -> list[str]:
-    lines = [f"Environment={word(f'{name}={value}')}" for name, value in commands.environment.items()]
+    lines = [f"Environment={assignment(name, value)}" for name, value in commands.environment.items()]
     lists = (("ExecStartPre", commands.before), ("ExecStartPost", commands.begun), ("ExecStopPost", commands.after))
     lines += [f"{key}={_host_command(each)}" for key, found in lists for each in found]
     if commands.timeout != _USUAL_TIME_TO_START:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.quadlet.unit_files import POD, names_of_services
 from mydocker.specs.model.parts import NetworkDefinition
 from mydocker.specs.render.names import Names, named
 from mydocker.specs.render.quadlet.container_unit import Unit, Writer, pod_stem
@@ -21,9 +22,9 @@ _EXTERNAL = NetworkDefinition(external=True)
 
 def quadlet_units(cases: Sequence[CaseSpec]) -> dict[str, str]:
     """The text of each unit, by the name of its file: those of CASES, then those of volumes, networks and builds."""
-    resources = Resources()
     found: dict[str, str] = {}
     units = units_of(cases)
+    resources = Resources([unit.stem for unit in units.values() if not unit.is_pod])
     definitions = _definitions(cases)
     order = "order: mydocker runs these containers one after the other; systemd starts each by itself"
     is_sequence = len(cases) > 1 and any(case.service is None for case in cases)
@@ -47,7 +48,7 @@ def units_of(cases: Sequence[CaseSpec]) -> dict[str, Unit]:
                 awaited.setdefault(each.names[dependency.name], set()).add(dependency.condition)
         modes = (each.case.container.network_mode, *each.case.container.joined_namespaces.values())
         referred |= {each.mode(mode).removeprefix("service:") for mode in modes if mode.startswith("service:")}
-    stems, pods = Names(), Names()
+    stems, pods = Names(), Names(names_of_services((each.name for each in all_named), POD))
     found: dict[str, Unit] = {}
     for each in all_named:
         unit = _unit(each, stems, pods)

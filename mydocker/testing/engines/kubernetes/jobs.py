@@ -10,7 +10,6 @@ import os
 import shlex
 import time
 from collections import Counter
-from contextlib import suppress
 
 from mydocker.errors import HostError, printable
 from mydocker.record import TYPE_CHECKING
@@ -22,7 +21,7 @@ from mydocker.testing.engines.kubernetes.manifests import inputs, instance, jobs
 from mydocker.testing.engines.kubernetes.status import HOPELESS, STUCK, Job, Pod, Snapshot, read
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from mydocker.testing.engines.directory import Directory
     from mydocker.testing.engines.kubernetes.manifests import Layout
@@ -56,9 +55,12 @@ class KubernetesSubmission:
             owners = self.kubectl.create(jobs(self.layout))
             if others := inputs(self.layout, owners=owners):
                 self.kubectl.create(others)
-        except BaseException:
-            with suppress(HostError):
+        except HostError as error:
+            try:
                 self.kubectl.delete(made(self.layout), wait=False)
+            except HostError as other:
+                left = _left(self.kubectl, made(self.layout), other)
+                raise HostError(f"{error.message}; {left.message}", hint=left.hint) from None
             raise
         count = len(self.layout.commands)
         id = shlex.join([self.layout.name, *self.kubectl.words])
@@ -70,7 +72,8 @@ class KubernetesSubmission:
 class KubernetesJobs:
     """The COUNT Jobs of a batch whose name, and the words for kubectl, ID has; their logs go into DIRECTORY.
 
-    Without LAYOUT, they were made by another process, and may only be asked about. A container may wait for PATIENCE
+    Without LAYOUT, they were made by another process, and may only be asked about, if ID only chooses where: else
+    HostError. A container may wait for PATIENCE
     seconds for what hardly comes.
     """
 
@@ -88,9 +91,14 @@ class KubernetesJobs:
         patience: float = _PATIENCE,
     ) -> None:
         self.id, self.directory, self.count, self.layout, self.patience = id, directory, count, layout, patience
-        name, *words = shlex.split(id)
+        try:
+            name, *words = shlex.split(id)
+        except ValueError:
+            raise HostError(f"expected the name of Jobs, not {printable(id)}") from None
         self.name, self.title = name, f"Kubernetes Jobs {name}"
         self.kubectl = Kubectl(words, environ)
+        if layout is None and not self.kubectl.only_chooses():
+            raise HostError(f"{printable(id)}: these words are for kubectl of the process that has made the Jobs")
         self.awaited = awaited or {}
         self.jobs: dict[int, Job] = {}  # as they were last seen, which is all that is left once they are deleted
         self.pods: dict[str, Pod] = {}  # by uid, likewise
@@ -136,8 +144,7 @@ class KubernetesJobs:
         try:
             self.kubectl.delete(self._made(), wait=True)
         except HostError as error:
-            left = shlex.join(["kubectl", *self.kubectl.words, "delete", *self._made()])
-            raise HostError(f"what the batch has made may be left: {error.message}", hint=left) from None
+            raise _left(self.kubectl, self._made(), error) from None
 
     def reasons(self) -> dict[int, str]:
         """By what was last seen of the Jobs and pods, and of the logs."""
@@ -239,6 +246,12 @@ class KubernetesJobs:
 
     def _made(self) -> tuple[str, ...]:
         return made(self.layout) if self.layout else ()
+
+
+def _left(kubectl: Kubectl, names: Sequence[str], error: HostError) -> HostError:
+    """The error of a deletion of NAMES that has failed with ERROR."""
+    hint = kubectl.shown("delete", *names)
+    return HostError(f"what the batch has made may be left: {error.message}", hint=hint)
 
 
 def _state(snapshot: Snapshot) -> str:

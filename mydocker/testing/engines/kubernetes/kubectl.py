@@ -6,6 +6,8 @@ Its own configuration says which cluster, which namespace and who asks. Whatever
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 from mydocker import programs
 from mydocker.errors import HostError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     Object = dict[str, Any]
 
+_CHOOSING = ("--namespace", "-n", "--context", "--cluster", "--user")
+_SECRET = re.compile(r"\A(--token|--password)=.*", re.DOTALL)
 _REQUEST = "--request-timeout=30s"
 _PATIENCE = 60.0  # seconds for a command, after which it is killed
 _MAKING, _DELETING = 600.0, 120.0  # the same, for many objects
@@ -30,6 +34,20 @@ class Kubectl:
     def __init__(self, words: Sequence[str], environ: Mapping[str, str]) -> None:
         self.words, self.environ = tuple(words), {**environ}
         self.path = environ.get("PATH") or programs.PATH
+
+    def shown(self, *words: str) -> str:
+        """The command line of WORDS for people, who may publish it: without what proves who asks."""
+        return shlex.join(["kubectl", *(_SECRET.sub(r"\1=…", word) for word in self.words), *words])
+
+    def only_chooses(self) -> bool:
+        """Whether the words that come before each command only choose from the user's own configuration. A file of
+        configuration may name programs, which kubectl executes (Kubernetes, "client-go credential plugins")."""
+        left = [*self.words]
+        while left:
+            name, equals, _ = left.pop(0).partition("=")
+            if name not in _CHOOSING or (not equals and (not left or left.pop(0).startswith("-"))):
+                return False
+        return True
 
     def require(self) -> None:
         """Raise HostError if there is no kubectl."""
