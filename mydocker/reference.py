@@ -207,6 +207,11 @@ class Reference(Record):
         return name + self._suffix
 
     @property
+    def short(self) -> str:
+        """The full form, but a short name stays one, for another process of mydocker: an alias may replace it there."""
+        return f"{self.short_name}{self._suffix}" if self.short_name else str(self)
+
+    @property
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return tag + (f"@{self.digest}" if self.digest else "")

@@ -85,6 +85,7 @@ _SECCOMP_SET_MODE_FILTER = 1
 # bcachefs); over an overlay, it writes to memory
 LOCAL_FILE_SYSTEMS = frozenset((0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x2FC12FC1, 0xCA451A4E))
 LOCAL_FILE_SYSTEMS |= {0x794C7630}
+FUSE = 0x65735546  # also virtiofs
 
 _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
     "clone": (56, 220),

@@ -25,6 +25,15 @@ def mounts() -> list[Mount]:
         return [_parse(line.rstrip("\n")) for line in lines]
 
 
+def mount_of(descriptor: int) -> Mount | None:
+    """The mount on which the file open at DESCRIPTOR is (proc_pid_fdinfo(5), mnt_id); None if that is not in this mount
+    namespace."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
+        facts = dict(line.split(":", 1) for line in lines)
+    number = int(facts["mnt_id"])
+    return next((each for each in mounts() if each.number == number), None)
+
+
 def _parse(line: str) -> Mount:
     before, _, after = line.partition(" - ")
     number, _, _, root, path, _, *peers = before.split(" ")

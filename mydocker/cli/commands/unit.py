@@ -6,6 +6,7 @@ import os
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.output.archives import unfinished
 from mydocker.cli.project.options import add_project, is_file, load_cases, project_options, refuse_no_container
 from mydocker.cli.project.units import environment, lasting, of_tests, pulls, unit_name, wanted_by
 from mydocker.errors import HostError, UsageError
@@ -221,14 +222,15 @@ def _install(units: Units, options: argparse.Namespace) -> None:
             raise HostError(
                 f"{path} is there already, and not by 'mydocker unit'", hint="remove it, or use --directory"
             )
+    written = directory
     try:
         os.makedirs(directory, exist_ok=True)
         for path, text in paths.items():
-            with open(f"{path}.new", "w", encoding="utf-8") as file:
+            written = path
+            with unfinished(path) as temporary, open(temporary, "x", encoding="utf-8") as file:
                 file.write(text)
-            os.replace(f"{path}.new", path)
     except OSError as error:
-        raise HostError(f"cannot write {error.filename}: {(error.strerror or '').lower()}") from None
+        raise HostError(f"cannot write {written}: {(error.strerror or '').lower()}") from None
     for path in paths:
         print(path)
     manager = "systemctl --user" if options.user else "systemctl"

@@ -57,7 +57,7 @@ def write_file(path: str, write: Callable[[str], _T]) -> _T:
     try:
         mode = _mode_of_file(path)
         if mode is None:
-            raise UsageError(f"{path} is not a file", hint="a file system needs one: it is not written in order")
+            raise UsageError(f"{path} is not a regular file", hint="a pipe or a device cannot take a file system")
         with unfinished(os.path.realpath(path)) as temporary:
             result = write(temporary)
             if mode:

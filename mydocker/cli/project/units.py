@@ -8,7 +8,7 @@ import os
 from mydocker import programs
 from mydocker.cli.common import say
 from mydocker.errors import HostError, UsageError
-from mydocker.paths import absolute, own_program
+from mydocker.paths import absolute, own_program, xdg
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.render.systemd_unit import ServiceUnit, service_text, timer_text
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 _SECONDS_TO_REPORT = 5  # for the reports, after the last container has been stopped
 _TEST_SUFFIXES = (".yaml", ".yml", ".json", ".smoke")
 # where images, credentials and certificates are. Proxies are not among them: their addresses may hold a password, and
-# everybody may read a unit
-_PATHS = ("MYDOCKER_ROOT", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE")
-_MORE_PATHS = ("CONTAINERS_REGISTRIES_CONF", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# everybody may read a unit. So may a variable that only spec files use, whatever its name begins with
+_XDG = ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")  # of which relative ones are ignored
+_PATHS = ("MYDOCKER_ROOT", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "CONTAINERS_REGISTRIES_CONF")
+_MORE_PATHS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def of_tests(options: argparse.Namespace) -> dict[str, str]:
@@ -95,7 +96,8 @@ def environment() -> tuple[tuple[str, str], ...]:
     """The variables of this process that say where things are: the unit is to find the same. All others, such as those
     that choose files and profiles of a project, have become words of the command by now."""
     found = [(name, absolute(os.environ[name])) for name in (*_PATHS, *_MORE_PATHS) if os.environ.get(name)]
-    limits = sorted(name for name in os.environ if name.startswith("MYDOCKER_") and name not in _PATHS)
+    found += [(name, path) for name in _XDG if (path := xdg(os.environ, name))]
+    limits = sorted(name for name in os.environ if name.startswith("MYDOCKER_LAYER_"))
     return (*found, *((name, os.environ[name]) for name in limits))
 
 
@@ -113,7 +115,7 @@ def pulls(cases: Sequence[CaseSpec]) -> list[tuple[str, ...]]:
         spec = case.container
         if spec.image and spec.pull_policy != "never" and spec.image.location is None:
             platform = ("--platform", str(spec.platform)) if spec.platform else ()
-            found[(own_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, str(spec.image))] = None
+            found[(own_program(), "pull", "-q", "--policy", spec.pull_policy, *platform, spec.image.short)] = None
     return [*found]
 
 

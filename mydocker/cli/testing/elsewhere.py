@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mydocker.image.store import Store
+    from mydocker.reference import Reference
     from mydocker.services.case import Case
     from mydocker.testing.cases.select import Memory
     from mydocker.testing.engines.engine import Engine, Submission
@@ -107,11 +108,11 @@ def _submission(cases: Sequence[Case], options: argparse.Namespace, *, count: in
 def _pull(cases: Sequence[Case], store: Store) -> bool:
     """Whether the store has, or now gets, the images of CASES: one that does not exist is an error of this command, and
     not of every part."""
-    seen: set[tuple[str, str, str]] = set()
+    seen: set[tuple[Reference | None, str, str]] = set()
     good = True
     for case in cases:
         spec = case.spec.container
-        key = str(spec.image), str(spec.platform), spec.pull_policy
+        key = spec.image, str(spec.platform), spec.pull_policy
         if key in seen or case.spec.skip:
             continue
         seen.add(key)

@@ -122,19 +122,22 @@ def _read(descriptor: int, path: str, location: Location) -> Contents:
         raise _without_config(location)
     whole = size + config_size + about_size + _END
     if config_size > LIMIT or about_size > _ABOUT_LIMIT or size % BLOCK or whole > status.st_size:
-        raise ImageError("damaged: sizes that cannot be")
+        raise ImageError("damaged: its sizes are impossible")
     config = os.pread(descriptor, config_size, size)
     about = os.pread(descriptor, about_size, size + config_size)
     if sum_there != checksum(lengths, config, about).encode():
         raise ImageError("damaged: the image config is not what was written")
     parsed, diff_ids = parse_config(config)
     said = json_input.mapping(json_input.loads(about, "description"), "description")
+    name = json_input.string(said.get("name"), "description: name")
+    if name:
+        Reference.parse(name)
     return Contents(
         file=ImageFile(kind=location.transport, path=path, size=size, identity=identity(status)),
         config=config,
         parsed=parsed,
         diff_ids=diff_ids,
-        name=json_input.string(said.get("name"), "description: name"),
+        name=name,
         manifest=Digest.parse(json_input.string(said.get("manifest"), "description: manifest")),
     )
 
@@ -173,4 +176,4 @@ def _check_kind(descriptor: int, location: Location) -> None:
 
 def _without_config(location: Location) -> ImageError:
     hint = f"'mydocker save --format {location.transport} -o FILE IMAGE' writes one with it"
-    return ImageError("no image config at its end: it was made otherwise, or it is cut off", hint=hint)
+    return ImageError("no image config at its end: another program has made it, or it is cut off", hint=hint)

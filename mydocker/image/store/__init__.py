@@ -249,7 +249,13 @@ class Store:
             raise StoreError(f"cannot create {self.state}: {error.strerror}", hint=hint_for(error)) from None
 
     def put_blob(self, digest: Digest, data: bytes) -> None:
-        """Keep DATA, whose digest has been verified."""
+        """Keep DATA, whose digest has been verified. A file that has it already stays: containers may hold its lock
+        (use_lock.py), and the lock of a file in its place would be another one."""
+        try:
+            if read(self.blob_path(digest)) == data:
+                return
+        except (OSError, ValueError):  # it is not there, or damaged
+            pass
         self._publish(self.blob_path(digest), data)
 
     def record_ref(

@@ -32,7 +32,6 @@ NETWORK = {
     0x20030528: "orangefs",
     0x786F4256: "vboxsf",
 }
-FUSE = 0x65735546
 
 
 class FileSystem(Record):
@@ -64,7 +63,8 @@ def inspect(path: str) -> FileSystem:
     name = mount.fstype if mount else NETWORK.get(magic, f"{magic:#x}")
     is_network = magic in NETWORK
     is_upper = magic in kernel.LOCAL_FILE_SYSTEMS or (not is_network and (is_read_only or can_be_upper(path)))
-    is_shared = is_network or (magic == FUSE and not is_upper)
+    may_be_shared = is_read_only or not is_upper  # CVMFS is one of FUSE that is read-only
+    is_shared = is_network or (magic == kernel.FUSE and may_be_shared)
     unseen = why_unseen(NETWORK.get(magic, name), mount.options if mount else ()) if is_shared else ""
     unseen = unseen or (_why_none(path) if is_shared and not is_read_only else "")
     return FileSystem(type=name, is_read_only=is_read_only, is_upper=is_upper, unseen=unseen)

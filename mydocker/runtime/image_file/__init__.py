@@ -54,6 +54,11 @@ class ImageMount:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.source)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End the program that reads the file, if there is one. A process that waits for it while that does not respond
+        cannot be killed (fs/fuse/dev.c, request_wait_answer: "Either request is already in userspace")."""
         if self.server:
             self.server.end()
 
@@ -92,6 +97,8 @@ def _by_kernel(file: ImageFile) -> int:
         status = os.fstat(descriptor)
         if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(errno.EPERM, "others than root may write to it")
+        if kernel.file_system(descriptor)[0] == kernel.FUSE and _is_of_a_user(descriptor):
+            raise PermissionError(errno.EPERM, "it is on a FUSE file system that an ordinary user has mounted")
         if file.kind == "erofs":
             try:
                 return _mounted(file, f"/proc/self/fd/{descriptor}")
@@ -109,14 +116,24 @@ def _by_kernel(file: ImageFile) -> int:
         os.close(descriptor)
 
 
+def _is_of_a_user(descriptor: int) -> bool:
+    """Whether the FUSE file system of the file open at DESCRIPTOR is an ordinary user's, whose program decides what the
+    owner and the content of a file are. With allow_other, root reads it as well (fuse(4), user_id)."""
+    from mydocker.kernel.mountinfo import mount_of
+
+    mount = mount_of(descriptor)
+    return mount is None or any(each.startswith("user_id=") and each != "user_id=0" for each in mount.options)
+
+
 def _mounted(file: ImageFile, source: str) -> int:
     attributes = kernel.ATTR_RDONLY | kernel.ATTR_NODEV
     return kernel.new_filesystem(file.kind, [("ro", None)], attributes=attributes, source=source)
 
 
 def _reason(file: ImageFile, error: OSError) -> str:
-    """Why the kernel has not mounted FILE. ImageError if that is the fault of the file."""
-    if error.errno in _DAMAGED:
+    """Why the kernel has not mounted FILE. ImageError if that is the fault of the file; a kernel that lacks what it is
+    compressed with reports EINVAL as well, and says more in words: "… compression. This is not supported"."""
+    if error.errno in _DAMAGED and "support" not in (error.strerror or ""):
         why = f"the kernel cannot mount it: {error.strerror}"
         raise ImageError(f"{file.path}: {why}", hint="the file may be damaged") from None
     if error.errno == errno.ENODEV:

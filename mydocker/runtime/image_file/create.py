@@ -34,6 +34,7 @@ def create(store: Store, image: NamedImage, path: str, *, kind: str) -> list[str
     in words. Raises HostError, ImageError, OSError."""
     program = programs.find(PROGRAMS[kind])
     name = str(image.tags[0]) if image.tags else ""
+    store.prepare_containers()
     with flock.shared(store.layers):
         documents = catalog.documents(store, image)
         stored = catalog.of_manifest(store, image.entries[0].reference, image.ref.manifest)

@@ -1,9 +1,10 @@
 """The FUSE program that reads the file of an image: squashfuse_ll or erofsfuse.
 
 It reads an untrusted file, so it is in namespaces of its own: its root is in memory, and has the host's programs and
-libraries, read-only, and that file. It has no network, no capabilities, and gains none. No process of the container
-sees it. It gets /dev/fuse, opened and mounted by the container's first process; once nothing has that mount any more,
-even after kill -9 of mydocker, the kernel ends the connection, and with that the program.
+libraries, read-only, and that file. It has no network, no capabilities and no keys, and gains none; there is no process
+that it could send a signal to. No process of the container sees it. It gets /dev/fuse, opened and mounted by the
+container's first process. It ends with mydocker, even after kill -9: what waits for a program that does not respond
+could not be killed otherwise.
 """
 
 from __future__ import annotations
@@ -41,21 +42,32 @@ class Server:
         self.pid = 0
 
     def start(self) -> int:
-        """Start it: a socket, to which /dev/fuse is to be sent. HostError if this host lacks what it takes."""
+        """Start it: a socket, to which /dev/fuse is sent. HostError if this host lacks what it takes, ImageError if
+        another file has taken the place of this one."""
         program = self._program()
+        os.close(open_unchanged(self.file))  # what is wrong with it later, the program does not say
+        ids = _own_id()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            self.pid = os.fork()
+            try:
+                self.pid, pidfd = kernel.clone(kernel.CLONE_NEWPID | (kernel.CLONE_NEWUSER if ids else 0))
+            except OSError as error:
+                what = f"cannot mount {self.file.path}: this host refuses to create namespaces: {error.strerror}"
+                raise HostError(what, hint="see 'mydocker doctor'") from None
             if self.pid == 0:
-                _serve(theirs.fileno(), self.file, program)
+                _serve(theirs.fileno(), self.file, program, ids)
+            os.close(pidfd)
             return ours.detach()
 
     def end(self) -> None:
-        """Kill it; its mounts have gone, or are not needed any more."""
+        """Kill it, unless that has been done; its mounts have gone, or are not needed any more."""
+        if not self.pid:
+            return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         with suppress(ChildProcessError):  # the caller ignores SIGCHLD, so the kernel has reaped it (wait(2))
             os.waitpid(self.pid, 0)
+        self.pid = 0
 
     def _program(self) -> str:
         what = f"cannot mount {self.file.path}: {self.reason}"
@@ -71,9 +83,19 @@ class Server:
         return program
 
 
-def _serve(channel: int, file: ImageFile, program: str) -> NoReturn:
-    """In the new process: wait for /dev/fuse, and become PROGRAM."""
+def _own_id() -> IdMap | None:
+    """What an ordinary user's program has for ids in its user namespace: the user's own. None for root."""
+    if os.geteuid() == 0:
+        return None
+    users, groups = (Extent(inside=number, outside=number, count=1) for number in (os.geteuid(), os.getegid()))
+    return IdMap(users=(users,), groups=(groups,))
+
+
+def _serve(channel: int, file: ImageFile, program: str, ids: IdMap | None) -> NoReturn:
+    """In the new process, PID 1 of its namespace: wait for /dev/fuse, and become PROGRAM."""
     try:
+        if ids:
+            idmap.assign_own(ids)
         os.setsid()  # Ctrl-C is for the container
         kernel.close_all_but((channel,))
         for _ in range(3):
@@ -81,6 +103,7 @@ def _serve(channel: int, file: ImageFile, program: str) -> NoReturn:
         if device := _received(channel):
             _confine(file)
             kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # only now: new credentials clear it
             signals.reset()
             os.dup2(device, 3)
             os.set_inheritable(3, True)  # dup2(2) does nothing if it is this one already
@@ -99,9 +122,8 @@ def _received(channel: int) -> int:
 
 def _confine(file: ImageFile) -> None:
     """Enter namespaces in which there are programs, libraries and FILE, and give up all privileges."""
-    if os.geteuid() != 0:
-        own = [Extent(inside=number, outside=number, count=1) for number in (os.geteuid(), os.getegid())]
-        idmap.enter(IdMap(users=(own[0],), groups=(own[1],)))
+    with suppress(OSError):  # a system call filter around this refuses it, as in a container
+        kernel.join_session_keyring()
     kernel.unshare(_NAMESPACES)
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
     trees = {name: _tree(f"/{name}") for name in _SHOWN if os.path.isdir(f"/{name}") and not os.path.islink(f"/{name}")}

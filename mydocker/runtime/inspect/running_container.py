@@ -91,8 +91,6 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
     if has_ended(process) or has_ended(leader):
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
-    if plan.image_file:
-        view = view.replace(image=open_image(plan.image_file, opened, user=namespaces.get("user")))
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
 
 

@@ -26,6 +26,7 @@ from mydocker.specs.values.capability import mask
 if TYPE_CHECKING:
     from typing import BinaryIO, NoReturn
 
+    from mydocker.runtime.image_file import ImageMount
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
@@ -69,12 +70,13 @@ class ChildFds(Record):
 
 class Started(Record):
     """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
-    (init.py)."""
+    (init.py). `image`: the file of its image, mounted, if it is one."""
 
     pid: int
     pidfd: int
     report: int
     lifeline: BinaryIO | None
+    image: ImageMount | None = None
 
 
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:

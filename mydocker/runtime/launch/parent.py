@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, TypeVar
 
     from mydocker.runtime.cgroup.cgroup import Cgroups
+    from mydocker.runtime.image_file import ImageMount
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
     from mydocker.runtime.launch.outcome import Outcome
@@ -150,13 +151,13 @@ def _orphans(plan: LaunchPlan) -> Orphans | None:
     return Orphans()
 
 
-def _image(plan: LaunchPlan, run: Stack) -> int | None:
+def _image(plan: LaunchPlan, run: Stack) -> ImageMount | None:
     """What the child mounts the file of its image with, which RUN owns; None: its image is no file."""
     if not plan.image_file:
         return None
     from mydocker.runtime.image_file import ImageMount
 
-    return run.enter(ImageMount(plan.image_file)).source
+    return run.enter(ImageMount(plan.image_file))
 
 
 def _connections(plan: LaunchPlan, cleanup_process: CleanupProcess, run: Stack) -> Connections | None:
@@ -210,7 +211,7 @@ def _start(
     view_receiver: ViewReceiver | None,
     connections: Connections | None,
     cgroups: Cgroups | None,
-    image: int | None,
+    image: ImageMount | None,
 ) -> Started:
     """Clone the child, and let it begin; what is needed to watch it, which CONTAINER owns."""
     child_ends = container.enter(Stack())
@@ -228,7 +229,7 @@ def _start(
         view_sender=view_receiver.sender() if view_receiver else None,
         **_of_networks(connections),
         **_other_namespaces(plan, child_ends),
-        image=image,
+        image=image.source if image else None,
     )
     pid, pidfd = _clone(plan, fds, connections)
     container.close_later(pidfd)
@@ -241,7 +242,7 @@ def _start(
         raise
     child_ends.close()
     streams.close_child_ends()
-    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline)
+    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image)
 
 
 def _of_networks(connections: Connections | None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DRAIN_TIME = 1.0  # seconds in which the caller takes the rest of what a container wrote that had to be killed
 _LONGEST_POLL = 86400.0  # seconds: poll(2) takes milliseconds as an int
 INIT_END = 2.0  # seconds in which an outer init kills everything, and ends
+_RESPONSE_TIME = 3.0  # seconds in which a container that is killed ends, unless what its root is read through hangs
 
 
 class Companion:
@@ -113,7 +114,7 @@ class Watch:
         begun: Callable[[], None] | None = None,
     ) -> None:
         self.pid, self.pidfd = started.pid, started.pidfd
-        self.report, self.lifeline = started.report, started.lifeline
+        self.report, self.lifeline, self.image = started.report, started.lifeline, started.image
         self.signals, self.relay, self.companion = signals, relay, companion
         self.terminal = terminal
         self.on_begun, self.run_dir = begun, plan.run_dir
@@ -124,6 +125,7 @@ class Watch:
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None
         self.leave_at: float | None = None
+        self.abandon_at: float | None = None
         self.timed_out = False
         self.interrupted = False
         self.stopped = False
@@ -173,6 +175,8 @@ class Watch:
         else:
             send(self.pidfd, signal.SIGKILL)
         self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
+        if self.image and self.abandon_at is None:
+            self.abandon_at = time.monotonic() + _RESPONSE_TIME
 
     def on(self, descriptor: int, action: Callable[[], None]) -> None:
         """Call ACTION whenever DESCRIPTOR is readable."""
@@ -187,7 +191,7 @@ class Watch:
     def _poll_timeout(self) -> float | None:
         """Milliseconds until something is due."""
         asked = self.companion.due() if self.companion else None
-        due = [at for at in (self.deadline, self.kill_at, self.leave_at, asked) if at is not None]
+        due = [at for at in (self.deadline, self.kill_at, self.leave_at, self.abandon_at, asked) if at is not None]
         return min(max(0.0, min(due) - time.monotonic()), _LONGEST_POLL) * 1000 + 1 if due else None
 
     def _mind_the_time(self) -> None:
@@ -203,6 +207,10 @@ class Watch:
         if self.leave_at is not None and now >= self.leave_at:
             self.leave_at = None
             self.relay.hang_up()
+        if self.abandon_at is not None and now >= self.abandon_at:
+            self.abandon_at = None
+            if self.image and not self.outcome:
+                self.image.abandon()
 
     def _mind_the_streams(self) -> None:
         """Poll for what they wait for now. A container whose terminal's other end is gone cannot be reached any

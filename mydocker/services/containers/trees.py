@@ -47,11 +47,15 @@ def tree(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Tre
 
 @contextmanager
 def view(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[ContainerView]:
-    """A view of the container that TEXT means, of which only what it wrote is known if it does not run."""
+    """A view of the container that TEXT means, to compare its tree with its image; of which only what it wrote is known
+    if it does not run."""
     found = look.find_any(store, text)
     if isinstance(found, Foreground) or (found.is_alive and found.state.pid):
-        with open_running(look.run_directory(store, found)) as running_view:
-            yield running_view
+        with open_running(look.run_directory(store, found)) as running, ExitStack() as opened:
+            if running.plan.image_file:
+                user = running.namespaces.get("user")
+                running = running.replace(image=open_image(running.plan.image_file, opened, user=user))
+            yield running
         return
     plan = plan_of(found, store=store, environ=environ)
     with ExitStack() as opened:

@@ -43,6 +43,8 @@ def command_line(texts: Iterable[str]) -> str:
 def _escaped(letter: str) -> str:
     if letter in _ESCAPES:
         return _ESCAPES[letter]
+    if "\udc80" <= letter <= "\udcff":  # a byte of a file's name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
     return f"\\x{ord(letter):02x}" if _is_control(letter) else letter
 
 
@@ -63,8 +65,9 @@ def whole(text: str) -> str | None:
 
 
 def plain(text: str) -> str:
-    """TEXT as a description: white space is one space, and no backslash at the end continues the line."""
-    return " ".join(text.replace("%", "%%").split()).rstrip("\\ ")
+    """TEXT as a description: white space is one space, bytes that are not UTF-8 are question marks, and no backslash at
+    the end continues the line."""
+    return " ".join(text.encode(errors="replace").decode().replace("%", "%%").split()).rstrip("\\ ")
 
 
 def sections(parts: Iterable[tuple[str, Iterable[str]]]) -> str:

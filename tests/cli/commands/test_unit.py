@@ -64,7 +64,7 @@ def test_a_project_becomes_a_target_and_a_service_each(mydocker: Command, here: 
     ):
         assert line in web
     [pull] = [line for line in web if line.startswith("ExecStartPre=")]
-    assert pull.endswith("mydocker pull -q --policy missing docker.io/library/alpine:latest")
+    assert pull.endswith("mydocker pull -q --policy missing alpine:latest")  # an alias may replace a short name
     [start] = [line for line in web if line.startswith("ExecStart=")]
     flags = f"up -p shop -f {here}/compose.yaml --no-deps --no-log-prefix --no-restart --exit-code-from web web"
     assert start.endswith(flags)
@@ -276,7 +276,7 @@ def test_tests_become_a_service_and_a_timer(mydocker: Command, here: Path) -> No
     ):
         assert f"\n{line}\n" in service, line
     [pull] = [line for line in service.splitlines() if line.startswith("ExecStartPre=")]
-    assert pull.endswith("mydocker pull -q --policy missing docker.io/library/alpine:latest")
+    assert pull.endswith("mydocker pull -q --policy missing alpine:latest")  # an alias may replace a short name
     assert "RemainAfterExit" not in service and "[Install]" not in service and "143" not in service
 
 
@@ -346,6 +346,9 @@ def test_variables_are_those_of_the_start_as_well(mydocker: Command, here: Path)
         "MYDOCKER_LAYER_GIB": "7",
         "REGISTRY_AUTH_FILE": "/etc/auth.json",
         "HTTPS_PROXY": "http://user:secret@proxy",
+        "MYDOCKER_TOKEN": "secret",  # of a spec file's
+        "XDG_CACHE_HOME": "/cache",
+        "XDG_DATA_HOME": "relative, so ignored",
     }
     done = mydocker("unit", "--directory", "units", cwd=here, env=env)
     assert done.code == 0, done
@@ -357,7 +360,8 @@ def test_variables_are_those_of_the_start_as_well(mydocker: Command, here: Path)
     assert f'\nEnvironment="MYDOCKER_ROOT={here}/st 100%%/$x"\n' in text
     assert "\nEnvironment=MYDOCKER_LAYER_GIB=7\n" in text
     assert "\nEnvironment=REGISTRY_AUTH_FILE=/etc/auth.json\n" in text
-    assert "COMPOSE" not in text and "secret" not in text
+    assert "\nEnvironment=XDG_CACHE_HOME=/cache\n" in text
+    assert "COMPOSE" not in text and "secret" not in text and "ignored" not in text
     (here / "web.container").write_text("[Container]\nImage=alpine\n")
     done = mydocker("unit", "web.container", cwd=here, env=env)
     assert f" -p mine {profiles} --no-restart " in done.stdout.decode(), done
@@ -369,6 +373,31 @@ def test_a_container_that_is_removed_at_its_end_gets_no_unit(alpine: Command) ->
     done = alpine("unit", "once")
     assert done.code == 2 and b"is removed when it ends (--rm)" in done.stderr and done.stdout == b"", done
     assert alpine("rm", "once").code == 0
+
+
+def test_a_file_whose_name_is_no_text(mydocker: Command, here: Path) -> None:
+    name = os.fsdecode(b"t\xff.smoke.yaml")
+    (here / name).write_text(CASE)
+    done = mydocker("unit", "--test", "--directory", "units", name, cwd=here)
+    assert done.code == 0, done
+    [path] = (here / "units").iterdir()
+    verify([path])
+    text = path.read_text()
+    assert f'mydocker test "{here}/t\\xff.smoke.yaml"\n' in text and "Description=Tests of t?.smoke.yaml\n" in text
+
+
+@pytest.mark.root
+def test_nothing_is_left_of_a_unit_that_cannot_be_written(mydocker: Command, here: Path) -> None:
+    (here / "job.yaml").write_text(CASE)
+    (here / "full").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", here / "full"], check=True)
+    try:
+        (here / "full/x").write_bytes(bytes(4096))
+        done = mydocker("unit", "--directory", "full", "job.yaml", cwd=here)
+        assert done.code == 125 and b"cannot write %b/full/job.service: no space" % os.fsencode(here) in done.stderr
+        assert os.listdir(here / "full") == ["x"]
+    finally:
+        subprocess.run(["umount", here / "full"], check=True)
 
 
 def test_a_directory_is_made_in_one_that_is_there(mydocker: Command, here: Path) -> None:

@@ -100,10 +100,10 @@ DAMAGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "another file": (lambda path: path.write_bytes(b"root:x:0:0" * 2000), "not a squashfs file system"),
     "a changed config": (lambda path: _replace(path, b'"/x"', b'"/y"'), "damaged: the image config is not what was"),
     "another name": (lambda path: _replace(path, b"app:1", b"app:2"), "damaged: the image config is not what was"),
-    "a config beyond the end": (lambda path: _lie(path, 8192, 1 << 20, 9), "damaged: sizes that cannot be"),
-    "a config of 2^63 bytes": (lambda path: _lie(path, 0, 1 << 63, 0), "damaged: sizes that cannot be"),
-    "a tree of 2^64 bytes": (lambda path: _lie(path, (1 << 64) - 4096, 9, 9), "damaged: sizes that cannot be"),
-    "a config of 5 MiB": (_with_config(b'"%b"' % bytes(5 << 20)), "damaged: sizes that cannot be"),
+    "a config beyond the end": (lambda path: _lie(path, 8192, 1 << 20, 9), "damaged: its sizes are impossible"),
+    "a config of 2^63 bytes": (lambda path: _lie(path, 0, 1 << 63, 0), "damaged: its sizes are impossible"),
+    "a tree of 2^64 bytes": (lambda path: _lie(path, (1 << 64) - 4096, 9, 9), "damaged: its sizes are impossible"),
+    "a config of 5 MiB": (_with_config(b'"%b"' % bytes(5 << 20)), "damaged: its sizes are impossible"),
     "no config": (lambda path: _lie(path, 8192, 0, 0), "image config: not JSON"),
     "no JSON": (_with_config(b"{"), "image config: not JSON"),
     "deep JSON": (_with_config(b"[" * 200_000), "image config: not acceptable JSON: nested too deeply"),
@@ -136,6 +136,7 @@ def test_a_description_that_lies(tmp_path: pathlib.Path) -> None:
         b'{"manifest": "sha256:../../x"}',
         b'{"manifest": 7}',
         json.dumps({"name": "x"}).encode(),
+        json.dumps({"name": "x y\x1b[2J", "manifest": str(MANIFEST)}).encode(),
     ):
         path.write_bytes(TREE.ljust(8192, b"\0") + CONFIG + about + bytes(64))
         _lie(path, 8192, len(CONFIG), len(about), config=CONFIG, about=about)

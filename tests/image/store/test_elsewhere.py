@@ -102,6 +102,7 @@ def _works(there: Command) -> None:
 def test_a_read_only_store(alpine: Command, store: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with _view(store, tmp_path / "view") as view:
         there = replace(_at(alpine, view), directory=tmp_path)
+        assert there("save", "--format", "squashfs", "-o", str(tmp_path / "app.sqfs"), "alpine") == Result(b"", b"", 0)
         _works(there)
         checks = there("doctor").stdout.decode()
         assert f"{view} is read-only, on " in checks and "its containers are in /run/mydocker/" in checks
@@ -279,3 +280,6 @@ def test_which_file_system_it_is(tmp_path: pathlib.Path) -> None:
         assert (found.type, found.is_upper) == ("fuse.fuse-overlayfs", False)
         assert found.unseen == "fuse.fuse-overlayfs keeps locks to this machine"
         assert list(fuse.iterdir()) == []
+        subprocess.run(["mount", "-o", "remount,bind,ro", fuse], check=True)
+        found = file_system.inspect(str(fuse))
+        assert found.is_read_only and found.unseen == "fuse.fuse-overlayfs keeps locks to this machine"

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from mydocker.errors import ImageNotFoundError
-from mydocker.image.store import flock, use_lock
+from mydocker.image.model.digest import digest_of
+from mydocker.image.store import Store, flock, use_lock
 
 
 @pytest.fixture
@@ -30,6 +31,22 @@ def test_what_is_held_stays(blob: pathlib.Path) -> None:
     assert use_lock.remove_unless_held(str(blob)) and not blob.exists()
     with pytest.raises(ImageNotFoundError):
         use_lock.hold(str(blob))
+
+
+def test_a_blob_that_is_pulled_again_stays_held(tmp_path: pathlib.Path) -> None:
+    store, data = Store(str(tmp_path / "store")), b"{}"
+    digest = digest_of(data)
+    store.prepare()
+    store.put_blob(digest, data)
+    path = store.blob_path(digest)
+    held = use_lock.hold(path)
+    assert held is not None
+    store.put_blob(digest, data)
+    assert use_lock.is_held(path) and not use_lock.remove_unless_held(path)
+    os.close(held)
+    pathlib.Path(path).write_bytes(b"[]")  # damage
+    store.put_blob(digest, data)
+    assert pathlib.Path(path).read_bytes() == data
 
 
 def test_who_comes_while_it_is_removed_finds_that_it_is_gone(blob: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from lab.command import Command
 from lab.processes import within
 from lab.trees import Tree
 
+from mydocker import kernel
 from mydocker.image.model.digest import digest_of
 
 from .conftest import CAPABILITY, NAME, Person, save, without
@@ -153,11 +154,16 @@ def test_a_file_that_is_replaced_stays_with_who_has_it(person: Person) -> None:
     shutil.copy(person.file, file)
     file.chmod(0o644)
     script = "read x; cat /t/emptied/new /etc/alpine-release"
-    process = person.mydocker.start("run", "-i", "--network", "none", f"squashfs:{file}", "sh", "-c", f"echo; {script}")
+    words = ["run", "-i", "--name", "old", "--network", "none", f"squashfs:{file}", "sh", "-c", f"echo; {script}"]
+    process = person.mydocker.start(*words)
     assert process.stdout and process.stdout.readline() == b"\n"
     other = person.mydocker.directory / "other"
     other.write_bytes(b"no image")
     other.rename(file)
+    assert person.mydocker("exec", "old", "cat", "/t/again").stdout == b"2"
+    assert person.mydocker("top", "old").code == 0
+    done = person.mydocker("diff", "old")
+    assert done.code == 125 and b"was replaced meanwhile" in done.stderr, done
     out, error = process.communicate(b"go on\n")
     assert (out, error, process.returncode) == (b"new3.20.3\n", b"", 0)
     assert person.mydocker("run", f"squashfs:{file}").code == 125
@@ -295,6 +301,41 @@ def test_the_kernel_mounts_for_root_only_what_is_root_s(
     assert done.code == 125 and b"others than root may write to it, and /dev/fuse" in done.stderr, done
 
 
+def test_whose_file_it_is_no_user_s_fuse_decides(root: Command, squashfs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """With allow_other, root reads it, too; and it says that the file is root's."""
+    (tmp_path / "tree").mkdir()
+    shutil.copy(squashfs, tmp_path / "tree/app.sqfs")
+    outer, place = tmp_path / "outer.sqfs", tmp_path / "place"
+    subprocess.run(["mksquashfs", tmp_path / "tree", outer, "-all-root", "-quiet", "-no-progress"], check=True)
+    place.mkdir()
+    device = os.open("/dev/fuse", os.O_RDWR)
+    ids = [("user_id", "65534"), ("group_id", "65534")]
+    options = [("fd", str(device)), ("rootmode", "40000"), *ids, ("allow_other", None)]
+    tree = kernel.new_filesystem("fuse", options)
+    server = subprocess.Popen(["squashfuse_ll", "-f", outer, f"/dev/fd/{device}"], pass_fds=[device])
+    os.close(device)
+    target = os.open(place, os.O_PATH)
+    kernel.attach(tree, target)
+    for descriptor in (tree, target):
+        os.close(descriptor)
+    try:
+        assert (place / "app.sqfs").stat().st_uid == 0
+        done = without(root, "fuse")("run", f"squashfs:{place}/app.sqfs", "true")
+        assert done.code == 125 and b"that an ordinary user has mounted, and /dev/fuse" in done.stderr, done
+    finally:
+        subprocess.run(["umount", place], check=True)
+        server.wait(20)
+
+
+def test_what_the_kernel_cannot_decompress_is_for_fuse(root: Command, squashfs: pathlib.Path) -> None:
+    data = bytearray(squashfs.read_bytes())
+    data[20] = 2  # lzma, which no kernel supports (fs/squashfs/decompressor.c)
+    path = root.directory / "lzma.sqfs"
+    path.write_bytes(data)
+    done = root("run", "--network", "none", f"squashfs:{path}", "true")
+    assert done.code == 125 and b"the program that reads the image's file has failed" in done.stderr, done
+
+
 def test_nothing_is_left_of_a_save_that_fails(root: Command, tmp_path: pathlib.Path) -> None:
     (tmp_path / "full").mkdir()
     words = [
@@ -320,7 +361,7 @@ def test_how_a_file_system_is_saved(root: Command, tmp_path: pathlib.Path) -> No
     os.mkfifo(tmp_path / "fifo")
     assert b"not written to standard output" in refused(NAME)
     assert b"not written to standard output" in refused("-o", "-", NAME)
-    assert b"is not a file" in refused("-o", "fifo", NAME)
+    assert b"is not a regular file" in refused("-o", "fifo", NAME)
     existing = tmp_path / "there"
     existing.write_text("old")
     existing.chmod(0o640)

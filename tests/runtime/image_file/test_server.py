@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import pathlib
+from dataclasses import replace
 
 import pytest
 from lab.command import Command
+from lab.processes import within
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
 
+HANGING = """\
+#!/usr/bin/python3 -IS
+import os, struct
+while True:
+    _, operation, unique = struct.unpack_from("<IIQ", os.read(3, 1 << 20))
+    if operation == 26:  # FUSE_INIT (linux/fuse.h)
+        body = struct.pack("<IIIIHHI", 7, 31, 65536, 0, 12, 9, 65536).ljust(64, b"\\0")
+        os.write(3, struct.pack("<IiQ", 16 + len(body), 0, unique) + body)
+"""
 ALLOWED = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "image"}
 
 
@@ -28,7 +39,7 @@ def test_it_sees_and_may_nothing_else(ordinary: Command, squashfs: pathlib.Path)
             f"CapAmb:\t{0:016x}",
             "NoNewPrivs:\t1",
         ]
-        for kind in ("user", "mnt", "net", "ipc", "uts"):
+        for kind in ("user", "mnt", "net", "ipc", "uts", "pid"):
             assert os.readlink(server / "ns" / kind) != os.readlink(f"/proc/self/ns/{kind}")
         assert {*os.listdir(server / "root")} <= ALLOWED and os.listdir(server / "root" / "etc") == ["ld.so.cache"]
         mounts = [line.split() for line in (server / "mountinfo").read_text().splitlines()]
@@ -52,3 +63,36 @@ def _children(parent: int) -> list[pathlib.Path]:
 
 def _name(process: pathlib.Path) -> str:
     return (process / "comm").read_text().strip()
+
+
+@pytest.fixture
+def hanging(ordinary: Command, tmp_path: pathlib.Path) -> Command:
+    """`mydocker` of a user, whose FUSE program takes requests and never answers them, as a hostile file may make it."""
+    (tmp_path / "program").write_text(HANGING)
+    place = "/usr/local/sbin"
+    script = f"""
+        mount -t tmpfs none {place} && install -m 755 {tmp_path}/program {place}/squashfuse_ll || exit 9
+        exec "$@"
+    """
+    return replace(ordinary, prefix=["unshare", "--mount", "sh", "-c", script, "sh", *ordinary.prefix])
+
+
+def test_one_that_hangs_ends_with_the_time(hanging: Command, squashfs: pathlib.Path) -> None:
+    done = hanging("run", "--network", "none", "--timeout", "0.5", f"squashfs:{squashfs}", "true", timeout=60)
+    assert done.code == 124 and b"Traceback" not in done.stderr, done
+    assert os.listdir(hanging.store / "containers") == []
+
+
+def test_one_that_hangs_ends_with_mydocker(hanging: Command, squashfs: pathlib.Path) -> None:
+    process = hanging.start("run", "--network", "none", f"squashfs:{squashfs}", "true")
+    assert within(20, lambda: any(map(_waits, _children(process.pid))))
+    children = _children(process.pid)
+    process.kill()
+    process.communicate()
+    assert within(20, lambda: not any(each.exists() for each in children))
+    assert within(20, lambda: os.listdir(hanging.store / "containers") == [])
+
+
+def _waits(process: pathlib.Path) -> bool:
+    """Whether PROCESS waits for the answer to a request."""
+    return "request_wait_answer" in (process / "wchan").read_text()
