@@ -13,6 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import select, take_part
 from mydocker.specs.nodes.yaml import escape
 from mydocker.specs.render.compose.document import compose_file
+from mydocker.specs.render.normal_form import normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +95,7 @@ def quadlet_units_of(cases: Sequence[CaseSpec], active: frozenset[str]) -> Units
     for case in cases:
         if not take_part(case, active):
             say(f"warning: {case.name} is left out: it takes part with --profile {' or '.join(case.profiles)} only")
+    json_text([normal_form(case) for case in taking])  # a unit could hold other bytes, but who reads it takes text
     return {name: checked(text) for name, text in quadlet_units(taking).items()}
 
 
