@@ -232,7 +232,9 @@ def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path)
 def readable_copy(directory: pathlib.Path, *, python: str) -> pathlib.Path:
     """mydocker and what it needs, copied into DIRECTORY for users who may not enter this environment; the program."""
     site = directory / "site"
-    shutil.copytree(sysconfig.get_path("purelib"), site)
+    # without what is large and for the tests alone: the file system of a virtual machine is slow
+    unused = shutil.ignore_patterns("__pycache__", "kubernetes_validate*", "*mypyc*", "mypy", "pip", "setuptools")
+    shutil.copytree(sysconfig.get_path("purelib"), site, ignore=unused)
     shutil.copytree(pathlib.Path(package.__file__).parent, site / "mydocker", dirs_exist_ok=True)
     program = directory / "mydocker"
     program.write_text(
