@@ -10,13 +10,12 @@ from mydocker.cli.commands import USAGE
 from mydocker.cli.common import complain, on_failure, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
-from mydocker.cli.common.parser import Parser
+from mydocker.cli.common.parser import Parser, number_up_to
 from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
 from mydocker.cli.testing.options import add_engines, check_engine
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lock_file import NAME
 from mydocker.image.store import Store
-from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, JudgedCase
 from mydocker.services.schedule import with_needed
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
     from mydocker.testing.cases.project import RunningProject
 
 NO_TESTS = 5
-_COUNT_LIMIT = 9999
-_SEED_LIMIT = 999_999_999
+_COUNT = number_up_to(9999)
+_SEED = number_up_to(999_999_999, least=0, called="seed")
 _PATHS = (
     "a spec file, FILE:LINE for one spec of it, FILE:LINE[NAME=VALUE] for one of its matrix, a folder, a pattern, or - "
     "for standard input"
@@ -122,7 +121,7 @@ def parser() -> Parser:
         metavar="NAME",
         help="the cases reach the services of this project, which 'mydocker up -d' has started",
     )
-    add("-j", "--jobs", type=_count, metavar="N", help="containers at once (default: processors)")
+    add("-j", "--jobs", type=_COUNT, metavar="N", help="containers at once (default: processors)")
     add(
         "--image",
         metavar="IMAGE",
@@ -130,18 +129,18 @@ def parser() -> Parser:
     )
     _add_choice(parser)
     add_supply(parser)
-    add("--maxfail", type=_count, metavar="N", help="begin no more after N have failed")
+    add("--maxfail", type=_COUNT, metavar="N", help="begin no more after N have failed")
     add("-x", dest="maxfail", action="store_const", const=1, help="begin no more after the first has failed")
     add("-q", "--quiet", action="store_true", help="show only what did not pass, and the summary")
     add("--list", action="store_true", help="print which cases there are, and run none")
-    add("--durations", type=_count, default=0, metavar="N", help="show the N slowest cases at the end")
+    add("--durations", type=_COUNT, default=0, metavar="N", help="show the N slowest cases at the end")
     add(
         "--on-failure",
         choices=on_failure.CHOICES,
         help="keep: keep what a failed container wrote, see 'mydocker diff'; shell: a shell there (one at a time)",
     )
     add("--publish", action="store_true", help="publish ports on the host, which cases with the same ones cannot share")
-    add("--shuffle", metavar="[=SEED]", type=_seed, help="run in another order; with =SEED in the same one again")
+    add("--shuffle", metavar="[=SEED]", type=_SEED, help="run in another order; with =SEED in the same one again")
     add("--timeout", metavar="DURATION", help="end the whole batch after this time")
     add("--shard", metavar="K/N", help="run part K of N; auto: the part that the CI service or the cluster says")
     add_report(parser)
@@ -155,26 +154,6 @@ def _add_choice(parser: Parser) -> None:
     add("--tags", metavar="TAGS", help="only those with one of these tags; !TAG: without it")
     add("--last-failed", action="store_true", help="only those that failed the last time, if any did")
     parser.add_profiles()
-
-
-def _count(text: str) -> int:
-    count = whole_number(text, _COUNT_LIMIT)
-    if not count:
-        raise ValueError
-    return count
-
-
-_count.__name__ = "number"  # argparse names the type of a value that it refuses
-
-
-def _seed(text: str) -> int:
-    seed = whole_number(text, _SEED_LIMIT)
-    if seed is None:
-        raise ValueError
-    return seed
-
-
-_seed.__name__ = "seed"
 
 
 def _with_seed(argv: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import re
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.errors import UsageError
 from mydocker.nearest import did_you_mean, nearest, suggested
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _ALL = "all"  # the word after --help that selects the full text
 Pairs = tuple[tuple[str, str], ...]
+
+
+def number_up_to(most: int, *, least: int = 1, called: str = "number") -> Callable[[str], int]:
+    """The type of an argument that is a whole number from LEAST to MOST; what it is CALLED if it is another one."""
+
+    def parse(text: str) -> int:
+        found = whole_number(text, most)
+        if found is None or found < least:
+            raise ValueError
+        return found
+
+    parse.__name__ = called  # by which argparse names it
+    return parse
 
 
 class _Formatter(argparse.HelpFormatter):

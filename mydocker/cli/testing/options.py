@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mydocker.cli.common.parser import number_up_to
 from mydocker.errors import UsageError
 from mydocker.image.lock_file import NAME
-from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ REFUSED = {
 def add_engines(parser: Parser) -> None:
     add = parser.add_argument
     add("--on", choices=ENGINES, help="run the parts of the batch there, and put their results together here")
-    add("-n", "--parts", type=_parts, metavar="N", help="with --on: the number of parts")
+    add("-n", "--parts", type=number_up_to(_MOST), metavar="N", help="with --on: the number of parts")
     add("--slurm", action="append", default=[], metavar="WORD", help="an option for sbatch; may be repeated")
     add(
         "--dir",
@@ -57,16 +57,6 @@ def add_engines(parser: Parser) -> None:
     )
     add("--kubectl", action="append", default=[], metavar="WORD", help="an option for kubectl; may be repeated")
     add("-o", dest="output", choices=("yaml",), help="with --on kubernetes: print the manifests, and run nothing")
-
-
-def _parts(text: str) -> int:
-    count = whole_number(text, _MOST)
-    if not count:
-        raise ValueError
-    return count
-
-
-_parts.__name__ = "number"  # argparse names the type of a value that it refuses
 
 
 def check_engine(options: argparse.Namespace) -> None:
