@@ -258,7 +258,7 @@ def _read_report(reader: int, limit: float | None) -> bytes | None:
     """All of a report, which ends with its writer; None if it does not come within LIMIT seconds."""
     import select
 
-    from mydocker.kernel.pidfd import LONGEST_WAIT
+    from mydocker.kernel.processes import LONGEST_WAIT
 
     poll = select.poll()
     poll.register(reader, select.POLLIN)

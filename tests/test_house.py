@@ -396,7 +396,7 @@ def test_the_page_on_isolation_has_every_process_that_is_forked() -> None:
     forks = {
         str(module.relative_to(PACKAGE))
         for module in MODULES
-        if re.search(r"os\.fork\(\)|kernel\.clone\(|posix_spawn\(", module.read_text())
+        if re.search(r"os\.fork\(\)|fork_with_pipe\(\)|kernel\.clone\(|posix_spawn\(", module.read_text())
     }
     in_containers = {
         "cdi/hook.py",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.workers.attempt import CLEARING, Attempt

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 

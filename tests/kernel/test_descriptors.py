@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 
 import pytest
 
 from mydocker import kernel
+from mydocker.kernel.processes import fork_with_pipe
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +49,24 @@ def test_garbage_of_the_parent_closes_no_new_descriptor() -> None:
             os.fstat(number)
     finally:
         gc.enable()
+
+
+def test_a_fork_that_fails_leaves_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(BlockingIOError):
+        fork_with_pipe()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_fork_with_a_pipe() -> None:
+    pid, pipe = fork_with_pipe()
+    if pid == 0:
+        os.write(pipe, b"hello")
+        os._exit(3)
+    with open(pipe, "rb") as file:  # which ends with the child alone
+        assert file.read() == b"hello"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3

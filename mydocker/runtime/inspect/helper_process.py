@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker import kernel
+from mydocker.kernel.processes import fork_with_pipe
 from mydocker.kernel.signals import reset, signal
 from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING, Record
@@ -33,12 +34,10 @@ class HelperProcess:
         """Fork it to WORK, which gets a pipe for the report, one of RESULTS or a Problem, and the pid of its parent.
         SILENCE is the problem of one that ends without a report."""
         self._raw, self._results, self._silence = b"", results, silence
-        self.descriptor, writer = os.pipe()
         parent = os.getpid()
-        self.pid = os.fork()
+        self.pid, self.descriptor = fork_with_pipe()
         if self.pid == 0:
-            work(writer, parent)
-        os.close(writer)
+            work(self.descriptor, parent)
 
     def take(self) -> dict[str, Any] | None:
         """The facts; None as long as there is more to come."""

@@ -19,8 +19,8 @@ from mydocker import idmap, kernel
 from mydocker.errors import ErrorReport, HostError, ImageError, LaunchError, MydockerError
 from mydocker.image.store import is_held
 from mydocker.kernel.enter import enter_namespace
-from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import ENTERING, retitle
+from mydocker.kernel.processes import has_ended
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.ownership import by_archive

@@ -20,8 +20,8 @@ from contextlib import suppress
 from mydocker import kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, MydockerError, StoreError
 from mydocker.image.store import remove_tree
-from mydocker.kernel.pidfd import has_ended
 from mydocker.kernel.process_title import retitle
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import plan_launch, run

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from mydocker.errors import LaunchError, MydockerError, StoreError, UsageError
 from mydocker.image.store import is_held
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import Container, control, directory

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.runtime.launch.run_directory import start_time
 
 

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 
 from mydocker.errors import LaunchError, UsageError, WaitError
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.http import PendingRequest
 from mydocker.runtime.inspect.ports import listening

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, UsageError
-from mydocker.kernel.pidfd import LONGEST_WAIT
+from mydocker.kernel.processes import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform

@@ -11,7 +11,7 @@ import os
 import time
 from contextlib import suppress
 
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING

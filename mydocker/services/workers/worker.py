@@ -19,6 +19,7 @@ import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports onl
 from mydocker import kernel
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.image.model.progress import WARNING
+from mydocker.kernel.processes import fork_with_pipe
 from mydocker.kernel.signals import signal
 from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
@@ -92,16 +93,14 @@ def start(spec: ContainerSpec, *, environ: Mapping[str, str], role: Role) -> Wor
 
     The caller has one thread, and blocks the signals that are not meant for the worker.
     """
-    finding, writer = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
+    pid, finding = fork_with_pipe()
     if pid == 0:
         gc.freeze()  # what it shares with its parent is never garbage, and a collection would copy every page of it
         try:
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         finally:
-            work(spec, environ=environ, parent=parent, finding=writer, role=role)
-    os.close(writer)
+            work(spec, environ=environ, parent=parent, finding=finding, role=role)
     os.set_blocking(finding, False)
     return Worker(pid=pid, pidfd=os.pidfd_open(pid), stdout=-1, stderr=-1, finding=finding)
 

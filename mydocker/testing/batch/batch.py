@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from functools import partial
 
 from mydocker.errors import HostError, refused_by_host
-from mydocker.kernel.pidfd import LONGEST_WAIT
+from mydocker.kernel.processes import LONGEST_WAIT
 from mydocker.kernel.signals import STOPPING, Signals, send, signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.services.case import Case, JudgedCase, Span

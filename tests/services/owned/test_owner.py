@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from mydocker.errors import LaunchError
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.services.owned.owner import is_gone, name_process, open_owner
 
 

@@ -11,6 +11,7 @@ import os
 from mydocker import idmap, kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, NetworkError, StoreError, UsageError
 from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.processes import fork_with_pipe
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 
@@ -28,13 +29,11 @@ _KILLED = "a helper process of mydocker was killed before it reported a result"
 def run_inside(holder: Holder, function: Callable[[], bytes | None]) -> bytes:
     """What FUNCTION returns, or nothing, done by a process in HOLDER's namespaces. Raises the MydockerError that it
     raised, and HostError for an OSError."""
-    reader, writer = os.pipe()
     parent = os.getpid()
-    pid = os.fork()
+    pid, pipe = fork_with_pipe()
     if pid == 0:
-        _run(holder, function, parent, writer)
-    os.close(writer)
-    report = _read(reader)
+        _run(holder, function, parent, pipe)
+    report = _read(pipe)
     os.waitpid(pid, 0)
     return _result(report)
 
@@ -93,13 +92,11 @@ def clone_by_helper(
 ) -> tuple[int, int]:
     """(pid, pidfd) of a child of this process that a helper process makes, with FLAGS, once it has called ENTER; the
     child calls CHILD, and the helper THEN, with the child's pid. Raises as `clone_inside`."""
-    reader, writer = os.pipe()
     parent = os.getpid()
-    helper = os.fork()
+    helper, pipe = fork_with_pipe()
     if helper == 0:
-        _clone(flags, child, enter, then, parent, (reader, writer))
-    os.close(writer)
-    whole = _read(reader)
+        _clone(flags, child, enter, then, parent, pipe)
+    whole = _read(pipe)
     os.waitpid(helper, 0)
     first, _, report = whole.partition(b"\n")
     if not first.isdigit():  # there is no child
@@ -123,10 +120,9 @@ def _clone(
     enter: Callable[[], None],
     then: Callable[[int], None] | None,
     parent: int,
-    pipe: tuple[int, int],
+    writer: int,
 ) -> NoReturn:
     """In the helper: its parent becomes that of the process it clones."""
-    reader, writer = pipe
     report = FAILED
     try:
         try:
@@ -138,7 +134,6 @@ def _clone(
                 os.write(writer, REFUSED + str(error.errno).encode())
                 os._exit(0)
             if pid == 0:
-                os.close(reader)
                 os.close(writer)
                 child()
                 os._exit(0)

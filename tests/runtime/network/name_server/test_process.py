@@ -13,7 +13,7 @@ import pytest
 from lab import dns
 from lab.networks import Container, Host
 
-from mydocker.kernel.pidfd import has_ended
+from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import STOPPING
 
 pytestmark = pytest.mark.root
