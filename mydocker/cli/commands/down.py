@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
+from mydocker.cli.project.members import Members
 from mydocker.cli.project.options import add_project, project_options
 from mydocker.errors import ImageNotFoundError, NetworkError, UsageError
 from mydocker.image.store import catalog
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mydocker.image.store import Store
-    from mydocker.services.containers import Container
     from mydocker.specs.model import ContainerSpec
 
 
@@ -43,7 +43,8 @@ def down_command(argv: list[str]) -> int:
     if files is None:
         if not wanted.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
-        found = _of_services(containers_of(store, wanted.name), options.services)
+        members = Members(name=wanted.name, containers=tuple(containers_of(store, wanted.name)), project=None)
+        found = members.of(options.services)
         take_down(store, in_order(found, ()), say=say, timeout=timeout)
         specs = {each.config.labels.get(SERVICE, ""): each.config.spec for each in found}
         _remove_rest(store, wanted.name, specs, options)
@@ -57,15 +58,6 @@ def down_command(argv: list[str]) -> int:
     specs = {service_of(case).name: case.container for case in project.services}
     _remove_rest(store, project.name, {name: specs[name] for name in specs if name in services}, options)
     return 0
-
-
-def _of_services(containers: list[Container], names: list[str]) -> list[Container]:
-    """Those of CONTAINERS that are of the services NAMES, by default all. Raises UsageError for one that has none."""
-    known = {each.config.labels.get(SERVICE, "") for each in containers}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no such service: {name}", hint=f"there are containers of {', '.join(sorted(known))}")
-    return [each for each in containers if not names or each.config.labels.get(SERVICE) in names]
 
 
 def _remove_rest(store: Store, project: str, specs: Mapping[str, ContainerSpec], options: argparse.Namespace) -> None:
@@ -94,7 +86,7 @@ def _remove_networks(store: Store, specs: Iterable[ContainerSpec], *, is_part: b
     attachments = [each for spec in specs for each in spec.networks]
     own = {each.name for each in attachments if each.definition and not each.definition.external}
     for name in sorted(own):
-        if os.path.isdir(f"{store.root}/networks/{name}"):
+        if os.path.isdir(f"{store.networks}/{name}"):
             try:
                 lifecycle.remove(store.networks, name, down=take_down_if_up)
             except NetworkError as error:

@@ -38,7 +38,7 @@ def inspect_command(argv: list[str]) -> int:
             continue
         container = _container(store, name) if options.type != "image" and not platform else None
         if container:
-            found.append(described.document(container, _image(store, container)))
+            found.append(described.document(container, _image(store, container), volumes=f"{store.root}/volumes"))
         elif options.type == "container":
             raise ImageNotFoundError(f"no such container: {name}", hint="see 'mydocker ps -a'")
         else:

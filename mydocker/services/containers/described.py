@@ -104,11 +104,11 @@ def ports(container: Container) -> str:
     return ", ".join(shown)
 
 
-def document(container: Container, image: ImageConfig | None = None) -> dict[str, Any]:
+def document(container: Container, image: ImageConfig | None = None, *, volumes: str) -> dict[str, Any]:
     """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
-    Docker's."""
+    Docker's. VOLUMES: the directory of named ones."""
     config, state, spec = container.config, container.state, container.config.spec
-    command, store, connected = [*config.command], _store(container), addresses(container)
+    command, connected = [*config.command], addresses(container)
     return {
         "Id": config.id,
         "Created": _time(config.created),
@@ -120,7 +120,7 @@ def document(container: Container, image: ImageConfig | None = None) -> dict[str
         "Name": f"/{config.title}",
         "RestartCount": state.restarts,
         "Platform": "linux",
-        "Mounts": [_mount(mount, f"{store}/volumes") for mount in spec.volumes],
+        "Mounts": [_mount(mount, volumes) for mount in spec.volumes],
         "Config": _config(config, image),
         "HostConfig": _host_config(config),
         "NetworkSettings": {
@@ -137,11 +137,11 @@ def addresses(container: Container) -> dict[str, str]:
         return container.state.addresses
     from mydocker.runtime.network.connections import listed
 
-    leases, _ = listed(f"{_store(container)}/containers/{container.config.short_id}")
+    leases, _ = listed(f"{_state_directory(container)}/containers/{container.config.short_id}")
     return {lease.network.name: lease.address for lease in leases}
 
 
-def _store(container: Container) -> str:
+def _state_directory(container: Container) -> str:
     return os.path.dirname(os.path.dirname(container.directory))
 
 

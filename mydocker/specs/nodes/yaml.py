@@ -280,10 +280,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def _text(self, data: str) -> yaml.ScalarNode:
-        style = "|" if "\n" in data else "'" if _NUMBER.fullmatch(data) else None
+        style = "|" if "\n" in data else self._quotes(data)
         if not _BREAKS.isdisjoint(data):  # which are line breaks for the library, and would become others
             style = '"'
         return self.represent_scalar(f"{_CORE}str", data, style=style)
+
+    def _quotes(self, data: str) -> str | None:
+        """The quotation marks of text on one line that needs some although the library puts none."""
+        return "'" if _NUMBER.fullmatch(data) else None
 
     def _bare(self, data: Bare) -> yaml.ScalarNode:
         return self.represent_scalar(f"{_CORE}int", str(data))
@@ -296,13 +300,9 @@ _Dumper.add_representer(Bare, _Dumper._bare)
 class _PlainDumper(_Dumper):
     """For readers of other versions of YAML: what may be a number or a truth value to one of them is quoted."""
 
-    def _text(self, data: str) -> yaml.ScalarNode:
+    def _quotes(self, data: str) -> str | None:
         is_doubtful = not data or data[0] in "0123456789.+-~=<" or data.lower() in _DOUBTFUL
-        style = "|" if "\n" in data else '"' if is_doubtful else None
-        return self.represent_scalar(f"{_CORE}str", data, style=style)
-
-
-_PlainDumper.add_representer(str, _PlainDumper._text)
+        return '"' if is_doubtful else None
 
 
 def write_plain(documents: Iterable[Any]) -> str:

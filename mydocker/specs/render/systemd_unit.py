@@ -61,7 +61,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     lines += [f"ExecStop={command_line(unit.stop)}"] if unit.stop else []
     lines += [
         f"TimeoutStartSec={'infinity' if unit.is_job or unit.is_check else _SECONDS_TO_START}",
-        f"TimeoutStopSec={unit.grace + unit.stop_time:g}",
+        f"TimeoutStopSec={span(unit.grace + unit.stop_time)}",
         # the signal is for mydocker, which stops the containers by their own signals; what is left is killed
         "KillMode=mixed",
         *([] if unit.is_check else ["SuccessExitStatus=143"]),

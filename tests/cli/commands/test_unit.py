@@ -171,10 +171,12 @@ def test_words_are_those_that_systemd_reads(words: tuple[str, ...], line: str) -
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_a_restart_policy_is_given_to_systemd(policy: RestartPolicy | None, lines: list[str]) -> None:
-    unit = ServiceUnit(name="x.service", description="50%\nx", command=("/bin/true",), restart=policy)
+    unit = ServiceUnit(
+        name="x.service", description="50%\nx", command=("/bin/true",), restart=policy, grace=3_000_000.25
+    )
     text = service_text(unit, is_users=False).splitlines()
     assert [line for line in text if line.startswith(("StartLimit", "Restart"))] == lines
-    assert "Description=50%% x" in text
+    assert "Description=50%% x" in text and "TimeoutStopSec=3000010.25s" in text
 
 
 @pytest.fixture(params=["path", "abstract"])

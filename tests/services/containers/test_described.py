@@ -25,6 +25,10 @@ def container(argv: str = "alpine", state: ContainerState | None = None, **field
     return Container(directory="/x", config=config.replace(**fields), state=state or ContainerState())
 
 
+def _document(described_one: Container, image: ImageConfig | None = None) -> dict[str, Any]:
+    return described.document(described_one, image, volumes="/store/volumes")
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -97,7 +101,7 @@ def test_what_a_container_is_called_does_nothing_to_a_terminal() -> None:
 
 def test_ports_that_are_published_on_several_addresses() -> None:
     state = ContainerState(ports=("127.0.0.1:8080:80/tcp", "[::1]:8081:80/tcp", "9000:90/udp"))
-    published = described.document(container(state=state, ports=("70/tcp",)))["NetworkSettings"]["Ports"]
+    published = _document(container(state=state, ports=("70/tcp",)))["NetworkSettings"]["Ports"]
     assert published == {
         "70/tcp": None,
         "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostIp": "::1", "HostPort": "8081"}],
@@ -154,14 +158,16 @@ def test_the_document_has_docker_s_keys_and_types(argv: str) -> None:
     state = ContainerState(
         status="running", health="unhealthy", failing=2, health_output="x", addresses={"a": "1.2.3.4"}
     )
-    document = described.document(container(argv, state, ports=("80/tcp",)))
+    document = _document(container(argv, state, ports=("80/tcp",)))
     _check(document, DOCKER)
     assert document.keys() == DOCKER.keys() and document["HostConfig"].keys() == DOCKER["HostConfig"].keys()
     assert json.loads(json.dumps(document)) == document
 
 
 def test_values_of_the_document() -> None:
-    host = described.document(container(FULL))["HostConfig"]
+    full = _document(container(FULL))
+    assert [each["Source"] for each in full["Mounts"] if each["Type"] == "volume"] == ["/store/volumes/data/data"]
+    host = full["HostConfig"]
     assert host["Binds"] == ["/tmp:/a:ro", "data:/b"]
     assert host["PortBindings"] == {
         "80/tcp": [{"HostIp": "", "HostPort": "8080"}],
@@ -180,10 +186,10 @@ def test_what_the_image_says() -> None:
         user="7",
         working_dir="/d",
     )
-    plain = described.document(container(), image)["Config"]
+    plain = _document(container(), image)["Config"]
     assert (plain["Env"], plain["Cmd"], plain["Entrypoint"]) == (["A=image", "PATH=/bin"], ["c"], ["e"])
     assert (plain["User"], plain["WorkingDir"]) == ("7", "/d")
-    changed = described.document(container(FULL), image)["Config"]
+    changed = _document(container(FULL), image)["Config"]
     assert (changed["Env"], changed["Cmd"], changed["Entrypoint"]) == (["PATH=/bin", "A=b"], ["cmd"], ["/e"])
 
 
@@ -191,7 +197,7 @@ def test_one_of_which_nothing_is_known() -> None:
     config = ContainerConfig(id="b" * 12, name="", created=0.0, spec=ContainerSpec(), image="")
     unknown = Container(directory="/x", config=config, state=ContainerState(status="dead", error="damaged"))
     assert described.row(unknown)["Names"] == "b" * 12
-    assert described.document(unknown)["State"]["Dead"] is True
+    assert _document(unknown)["State"]["Dead"] is True
 
 
 @pytest.mark.parametrize(

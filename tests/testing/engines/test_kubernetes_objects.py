@@ -246,6 +246,8 @@ def test_what_kubectl_prints(tmp_path: pathlib.Path, printed: str, count: int | 
 def test_what_may_be_published_has_no_token() -> None:
     kubectl = Kubectl(("--token=abc\ndef", "--namespace=a b"), {})
     assert kubectl.shown("delete", "job/x") == "kubectl '--token=…' '--namespace=a b' delete job/x"
+    kubectl = Kubectl(("--password", "abc", "--namespace", "a", "--token", "--token=x"), {})
+    assert kubectl.shown("delete", "job/x") == "kubectl --password '…' --namespace a --token '…' delete job/x"
 
 
 def test_a_container_that_waits_is_given_up_in_the_end(tmp_path: pathlib.Path) -> None:

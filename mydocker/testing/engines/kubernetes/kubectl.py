@@ -6,7 +6,6 @@ Its own configuration says which cluster, which namespace and who asks. Whatever
 from __future__ import annotations
 
 import json
-import re
 import shlex
 
 from mydocker import programs
@@ -15,17 +14,26 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.testing.engines.kubernetes.manifests import CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     Object = dict[str, Any]
 
 _CHOOSING = ("--namespace", "-n", "--context", "--cluster", "--user")
-_SECRET = re.compile(r"\A(--token|--password)=.*", re.DOTALL)
+_SECRETS = ("--token", "--password")
 _REQUEST = "--request-timeout=30s"
 _PATIENCE = 60.0  # seconds for a command, after which it is killed
 _MAKING, _DELETING = 600.0, 120.0  # the same, for many objects
 _DELETION = "--timeout=45s"  # as far as it waits
+
+
+def _without_secrets(words: Iterable[str]) -> Iterator[str]:
+    """WORDS, without the values of options that are secret, which are in the same word or in the next one."""
+    is_secret = False
+    for word in words:
+        name, equals, _ = word.partition("=")
+        yield "…" if is_secret else f"{name}=…" if equals and name in _SECRETS else word
+        is_secret = not is_secret and not equals and name in _SECRETS
 
 
 class Kubectl:
@@ -37,7 +45,7 @@ class Kubectl:
 
     def shown(self, *words: str) -> str:
         """The command line of WORDS for people, who may publish it: without what proves who asks."""
-        return shlex.join(["kubectl", *(_SECRET.sub(r"\1=…", word) for word in self.words), *words])
+        return shlex.join(["kubectl", *_without_secrets(self.words), *words])
 
     def only_chooses(self) -> bool:
         """Whether the words that come before each command only choose from the user's own configuration. A file of

@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import suppress
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, hint_for
 from mydocker.programs import Background, printable
 from mydocker.record import TYPE_CHECKING
 
@@ -88,7 +88,16 @@ class PodLog:
                     self.pod.name, follow=follow, stdout=out.fileno(), stderr=err.fileno()
                 )
         except OSError as error:
-            raise HostError(f"cannot write {self.path}: {error.strerror}") from None
+            self._remove()
+            raise HostError(f"cannot write {self.path}: {error.strerror}", hint=hint_for(error)) from None
+        except HostError:  # kubectl cannot be started, which is tried again
+            self._remove()
+            raise
+
+    def _remove(self) -> None:
+        for path in (self.path, f"{self.path}.stderr"):
+            with suppress(OSError):
+                os.unlink(path)
 
     @staticmethod
     def _new(path: str) -> int:
@@ -104,6 +113,7 @@ class PodLog:
                 self.is_torn = whole < len(raw)
                 file.truncate(whole)
             self.numbers.update(_numbers(raw[:whole]))
+        with suppress(OSError):
             with open(f"{self.path}.stderr", "rb") as file:
                 self.complaint = printable(file.read(_SHOWN))
             os.unlink(f"{self.path}.stderr")
