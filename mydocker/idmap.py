@@ -160,7 +160,7 @@ def write(process: int, ids: IdMap) -> None:
 def enter(ids: IdMap) -> None:
     """Move this process, of one thread, into a new user namespace that has IDS. OSError, HostError."""
     if ids.is_single:
-        _unshare_users()
+        unshare(kernel.CLONE_NEWUSER)
         assign_own(ids)
         return
     waiting, ready = os.pipe()
@@ -171,7 +171,7 @@ def enter(ids: IdMap) -> None:
     os.close(waiting)
     os.close(writer)
     try:
-        _unshare_users()
+        unshare(kernel.CLONE_NEWUSER)
         os.write(ready, b"1")
     finally:
         os.close(ready)
@@ -182,13 +182,14 @@ def enter(ids: IdMap) -> None:
         raise ErrorReport.decode(report or _KILLED).as_error(HostError)
 
 
-def _unshare_users() -> None:
-    """Enter a new user namespace. OSError, or HostError if this user, or one around, may have no more of them."""
+def unshare(namespaces: int) -> None:
+    """Enter new NAMESPACES, flags of unshare(2). OSError, or HostError if this user, or one around, may have no more of
+    them."""
     try:
-        kernel.unshare(kernel.CLONE_NEWUSER)
+        kernel.unshare(namespaces)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EUSERS):  # which elsewhere is a full disk
-            raise refused_namespaces(error, is_users=True) from None
+            raise refused_namespaces(error, is_users=bool(namespaces & kernel.CLONE_NEWUSER)) from None
         raise
 
 

@@ -30,7 +30,7 @@ def confine(directory: str, *, ids: IdMap | None) -> None:
     """
     if ids is not None:
         idmap.enter(ids)
-    kernel.unshare(_NAMESPACES)
+    idmap.unshare(_NAMESPACES)
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
     layer = kernel.clone_tree(directory)
     kernel.set_attributes(layer, kernel.ATTR_NOSUID | kernel.ATTR_NODEV)

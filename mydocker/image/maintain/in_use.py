@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 
-from mydocker.errors import ImageError, StoreError, UsageError
+from mydocker.errors import ImageError, StoreError, UsageError, hint_for
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
 from mydocker.image.store import Store, catalog, elsewhere, file_system, is_held, read, use_lock
@@ -29,7 +29,7 @@ def check_known(store: Store) -> None:
     try:
         found = file_system.inspect(store.root)
     except OSError as error:
-        raise StoreError(f"cannot read the store {store.root}: {error.strerror}") from None
+        raise StoreError(f"cannot read the store {store.root}: {error.strerror}", hint=hint_for(error)) from None
     if found.unseen:
         raise StoreError(
             f"the store {store.root} is on {found.type}, and {found.unseen}: what containers on other machines use "

@@ -232,7 +232,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"cannot create the store {self.root}: {error.strerror}",
-                hint="MYDOCKER_ROOT names a directory to use instead",
+                hint=hint_for(error) or "MYDOCKER_ROOT names a directory to use instead",
             ) from None
 
     def prepare_containers(self) -> None:

@@ -15,7 +15,7 @@ import os
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.errors import StoreError
+from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import file_system
 from mydocker.record import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ def place_for(root: str, environ: Mapping[str, str]) -> tuple[str, str]:
     try:
         found = file_system.inspect(f"{root}/containers")
     except OSError as error:
-        raise StoreError(f"cannot read the store {root}: {error.strerror}") from None
+        raise StoreError(f"cannot read the store {root}: {error.strerror}", hint=hint_for(error)) from None
     if found.holds_containers:
         return root, root
     for base, directory in _places(environ):

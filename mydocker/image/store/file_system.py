@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from mydocker import kernel
 from mydocker.kernel.disk import lock_everywhere, rename_to_whiteout
-from mydocker.kernel.mountinfo import Mount, mounts
+from mydocker.kernel.mountinfo import mount_of
 from mydocker.record import Record
 
 # linux/magic.h, and of BeeGFS, GPFS, Lustre and OrangeFS their own sources. What is not here is tried.
@@ -59,7 +59,11 @@ def inspect(path: str) -> FileSystem:
     while not os.path.exists(path) and path != "/":
         path = os.path.dirname(path)
     magic, is_read_only = kernel.file_system(path)
-    mount = _mount_of(path)
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        mount = mount_of(descriptor)
+    finally:
+        os.close(descriptor)
     name = mount.fstype if mount else NETWORK.get(magic, f"{magic:#x}")
     is_network = magic in NETWORK
     is_upper = magic in kernel.LOCAL_FILE_SYSTEMS or (not is_network and (is_read_only or can_be_upper(path)))
@@ -89,13 +93,6 @@ def can_be_upper(directory: str) -> bool:
             with suppress(OSError):
                 os.unlink(path)
     return True
-
-
-def _mount_of(path: str) -> Mount | None:
-    """The mount that PATH is on: of the latest ones the one that is furthest down."""
-    real = os.path.realpath(path)
-    above = [each for each in mounts() if real == each.path or real.startswith(f"{each.path.rstrip('/')}/")]
-    return max(reversed(above), key=lambda each: len(each.path), default=None)
 
 
 def _why_none(directory: str) -> str:

@@ -10,11 +10,14 @@ So either the container finds that its image is gone, or the other one that it i
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mydocker.errors import ImageNotFoundError
 from mydocker.image.store import remove_tree
 from mydocker.kernel.disk import is_locked_anywhere, lock_everywhere
+
+_NO_FILE = (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO)  # damage: something else is there, or nothing
 
 
 def hold(blob: str) -> int | None:
@@ -51,10 +54,13 @@ def is_held(blob: str) -> bool:
 
 
 def remove_unless_held(blob: str) -> bool:
-    """Remove BLOB, the manifest of an image, unless a container holds its lock; whether it is gone."""
+    """Remove BLOB, the manifest of an image, unless a container holds its lock, or that cannot be known; whether it is
+    gone."""
     try:
         descriptor = os.open(blob, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:  # damage: no file is there
+    except OSError as error:
+        if error.errno not in _NO_FILE:  # it may be held, which cannot be seen now
+            return False
         remove_tree.remove(blob)
         return True
     try:

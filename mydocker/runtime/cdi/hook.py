@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, hint_for
 from mydocker.runtime.plan.operations import Operation
 
 _OCI = "1.0.2"
@@ -45,7 +45,7 @@ class Hook(Operation):
         try:
             pid = os.posix_spawn(self.path, self.argv, environment, file_actions=actions, setsigmask=())
         except OSError as error:
-            raise LaunchError(f"the hook {self.path} of a CDI file: {error.strerror}") from None
+            raise LaunchError(f"the hook {self.path} of a CDI file: {error.strerror}", hint=hint_for(error)) from None
         finally:
             os.close(reader)
             os.close(null)

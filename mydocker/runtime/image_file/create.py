@@ -55,7 +55,7 @@ def create(store: Store, image: NamedImage, path: str, *, kind: str) -> list[str
 
 def _write(store: Store, image: StoredImage, program: str, path: str, kind: str) -> None:
     """In a process with the ids of the layers: mount them, where nobody else sees it, and call PROGRAM."""
-    kernel.unshare(kernel.CLONE_NEWNS)
+    idmap.unshare(kernel.CLONE_NEWNS)
     leave_propagation()
     place = store.containers  # of this store's directories one that has no layers in it
     mount_memory(place)

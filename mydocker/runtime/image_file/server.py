@@ -15,7 +15,7 @@ import socket
 from contextlib import suppress
 
 from mydocker import idmap, kernel, programs
-from mydocker.errors import HostError
+from mydocker.errors import HostError, refused_namespaces
 from mydocker.idmap import Extent, IdMap
 from mydocker.image.files.file_system import open_unchanged
 from mydocker.kernel import signals
@@ -52,8 +52,8 @@ class Server:
             try:
                 self.pid, pidfd = kernel.clone(kernel.CLONE_NEWPID | (kernel.CLONE_NEWUSER if ids else 0))
             except OSError as error:
-                what = f"cannot mount {self.file.path}: this host refuses to create namespaces: {error.strerror}"
-                raise HostError(what, hint="see 'mydocker doctor'") from None
+                refused = refused_namespaces(error, is_users=ids is not None)
+                raise HostError(f"cannot mount {self.file.path}: {refused.message}", hint=refused.hint) from None
             if self.pid == 0:
                 _serve(theirs.fileno(), self.file, program, ids)
             os.close(pidfd)

@@ -151,7 +151,7 @@ def open_image(file: ImageFile, opened: ExitStack, *, user: int | None = None, i
         if ids is not None:
             idmap.enter(ids)
         if user is not None or ids is not None:
-            kernel.unshare(kernel.CLONE_NEWNS)
+            idmap.unshare(kernel.CLONE_NEWNS)
         return mount.tree()
 
     return _keep(opened, fetch({} if user is None else {"user": user}, mounted))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from mydocker.errors import StoreError
+from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import remove_tree
 from mydocker.record import TYPE_CHECKING, Record
 
@@ -42,7 +42,8 @@ class Held:
                 self.locks.append(_hold(path))
             except OSError as error:
                 self.__exit__()
-                raise StoreError(f"cannot use volume {os.path.basename(path)}: {error.strerror}: {path}") from None
+                message = f"cannot use volume {os.path.basename(path)}: {error.strerror}: {path}"
+                raise StoreError(message, hint=hint_for(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None:

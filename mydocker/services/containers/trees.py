@@ -86,7 +86,7 @@ def _mounted(plan: LaunchPlan, scratch: str, image: int | None) -> int:
         raise LaunchError("what this container wrote was in memory, and is gone")
     if plan.rootless:
         idmap.enter(plan.rootless)
-    kernel.unshare(kernel.CLONE_NEWNS)
+    idmap.unshare(kernel.CLONE_NEWNS)
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
     for name in ("upper", "work"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import threading
@@ -81,6 +82,21 @@ def test_what_is_no_file_is_not_held(tmp_path: pathlib.Path) -> None:
     (tmp_path / "directory").mkdir()
     assert not use_lock.is_held(str(tmp_path / "nonesuch"))
     assert use_lock.remove_unless_held(str(tmp_path / "directory"))  # damage
+    assert use_lock.remove_unless_held(str(tmp_path / "nonesuch"))
+
+
+def test_what_cannot_be_opened_may_be_held(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For lack of descriptors, or as a server refuses it."""
+    blob = tmp_path / "blob"
+    blob.touch()
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        assert not use_lock.remove_unless_held(str(blob))
+    assert blob.exists()
 
 
 def test_a_directory_and_its_file_are_locked_together(tmp_path: pathlib.Path) -> None:
