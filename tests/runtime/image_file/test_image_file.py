@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -255,13 +256,16 @@ def test_without_fuse_a_user_gets_an_error(ordinary: Command, squashfs: pathlib.
     ), done
 
 
-def test_without_its_program_a_user_gets_an_error(ordinary: Command, tmp_path: pathlib.Path, root: Command) -> None:
-    """Debian 12 has no erofsfuse."""
-    if shutil.which("erofsfuse"):
-        return
-    file = save(root, ordinary.directory / "app.erofs", "erofs")
-    done = ordinary("run", f"erofs:{file}", "true")
-    assert done.code == 125 and b"erofsfuse is not installed" in done.stderr, done
+def test_without_its_program_a_user_gets_an_error(
+    ordinary: Command, squashfs: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "upper").mkdir()
+    os.mknod(tmp_path / "upper" / "squashfuse_ll", stat.S_IFCHR, os.makedev(0, 0))  # a whiteout of overlayfs
+    overlay = f"mount -t overlay -o lowerdir={tmp_path}/upper:/usr/bin none /usr/bin"
+    script = f'{overlay} || exit 9; exec "$@"'
+    lacking = replace(ordinary, prefix=["unshare", "--mount", "sh", "-c", script, "sh", *ordinary.prefix])
+    done = lacking("run", f"squashfs:{squashfs}", "true")
+    assert done.code == 125 and b"squashfuse_ll is not installed" in done.stderr, done
 
 
 def test_without_loop_devices_root_takes_fuse(root: Command, squashfs: pathlib.Path) -> None:

@@ -372,7 +372,6 @@ def test_a_secret_of_podman_is_named_or_stays(here: Path, monkeypatch: pytest.Mo
     assert any("Podman's secret key" in text for _, text in file.notes) and "hush" not in file.text()
 
 
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose")
 @pytest.mark.parametrize("name", ["networks", "the project's own network", "order"])
 def test_docker_compose_takes_the_file_as_it_takes_the_original(here: Path, name: str) -> None:
     """Version 1 as Debian has it, less the keys that only version 2 knows."""
