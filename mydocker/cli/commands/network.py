@@ -344,13 +344,13 @@ def _connect(options: argparse.Namespace) -> int:
         address6=options.ip6 and address6(options.ip6, scope),
         aliases=tuple(alias(name, scope) for name in options.alias),
     )
-    return _changed(lambda: connect(options.store, options.networks, options.name, options.container, endpoint))
+    return _changed(lambda: connect(options.store, options.name, options.container, endpoint))
 
 
 def _disconnect(options: argparse.Namespace) -> int:
     from mydocker.cli.containers.network_changes import disconnect
 
-    return _changed(lambda: disconnect(options.store, options.networks, options.name, options.container))
+    return _changed(lambda: disconnect(options.store, options.name, options.container))
 
 
 def _changed(change: Callable[[], object]) -> int:

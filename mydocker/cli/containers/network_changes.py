@@ -4,6 +4,7 @@ networks when it starts again."""
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from mydocker.errors import LaunchError, MydockerError, NetworkError, StoreError, hint_for
 from mydocker.record import TYPE_CHECKING
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from mydocker.runtime.network.upkeep.reconnect import Endpoint
 
 
-def connect(store: Store, networks_dir: str, name: str, text: str, endpoint: Endpoint) -> None:
-    """Let the container that TEXT means join network NAME of NETWORKS_DIR: now if it runs, else when it starts. Raises
+def connect(store: Store, name: str, text: str, endpoint: Endpoint) -> None:
+    """Let the container that TEXT means join network NAME: now if it runs, else when it starts. Raises
     LaunchError, UsageError if there is no such container, NetworkError if it cannot join, HostError, StoreError."""
     found = _kept(store, text)
     if not found:
-        reconnect.connect(networks_dir, store.containers, name, text, endpoint)
+        reconnect.connect(store.networks, store.containers, name, text, endpoint)
         return
     with directory.changing(found.directory):
         container = directory.read(found.directory)
-        network = networks.load(networks_dir, name).name
+        network = networks.load(store.networks, name).name
         attachment = NetworkAttachment(
             name=network, aliases=endpoint.aliases, address=endpoint.address, address6=endpoint.address6
         )
@@ -40,26 +41,25 @@ def connect(store: Store, networks_dir: str, name: str, text: str, endpoint: End
             if any(each.name == network for each in config.attachments):
                 raise NetworkError(f"container {text} is in network {network} already")
         others = tuple(each for each in config.attachments if each.name != network)
-        short_id = config.short_id
-        join = lambda: reconnect.connect(networks_dir, store.containers, network, short_id, endpoint)  # noqa: E731
+        join = partial(reconnect.connect, store.networks, store.containers, network, config.short_id, endpoint)
         _change(container, (*others, attachment), join)
 
 
-def disconnect(store: Store, networks_dir: str, name: str, text: str) -> None:
-    """Let the container that TEXT means leave network NAME of NETWORKS_DIR. Raises as `connect` does."""
+def disconnect(store: Store, name: str, text: str) -> None:
+    """Let the container that TEXT means leave network NAME. Raises as `connect` does."""
     found = _kept(store, text)
     if not found:
-        reconnect.disconnect(networks_dir, store.containers, name, text)
+        reconnect.disconnect(store.networks, store.containers, name, text)
         return
     with directory.changing(found.directory):
         container = directory.read(found.directory)
-        network = networks.resolve_name(networks_dir, name)
+        network = networks.resolve_name(store.networks, name)
         config = container.config
         left = tuple(each for each in config.attachments if each.name != network)
         if not _runs(container) and len(left) == len(config.attachments):
             raise NetworkError(f"container {text} is not in network {network}")
-        short_id = config.short_id
-        _change(container, left, lambda: reconnect.disconnect(networks_dir, store.containers, network, short_id))
+        leave = partial(reconnect.disconnect, store.networks, store.containers, network, config.short_id)
+        _change(container, left, leave)
 
 
 def _kept(store: Store, text: str) -> Container | None:

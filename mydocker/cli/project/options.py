@@ -33,13 +33,18 @@ _SUFFIXES = (".yaml", ".yml", ".json", *KINDS)
 
 
 class LoadedCases(Record):
-    """What the files have: `cases`, the profiles that are `active`, and `names`, the words that are services. `shown`:
-    the files, for messages."""
+    """What the files have: `cases`, the profiles that are `active`, and `names`, the words that are services. `paths`
+    are the files."""
 
     cases: tuple[CaseSpec, ...]
     active: frozenset[str]
     names: tuple[str, ...] = ()
-    shown: str = ""
+    paths: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The files, for messages."""
+        return ", ".join(self.paths)
 
 
 def add_project(parser: Parser) -> None:
@@ -104,7 +109,7 @@ def load_cases(
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
         active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
         cases = load_files(words, environ=environ, image=image, warn=say, ignored=chosen.ignored, alone=alone)
-        return LoadedCases(cases=tuple(cases), active=active, shown=", ".join(words))
+        return LoadedCases(cases=tuple(cases), active=active, paths=tuple(words))
     project = find_project(chosen, os.environ)
     if project is None:
         no_file = f"no file called {words[0]}, and " if words else ""
@@ -113,13 +118,13 @@ def load_cases(
             hint="name one, or a spec file",
         )
     cases = load_project(project, image=image, warn=say, alone=alone)
-    return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), shown=", ".join(project.paths))
+    return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), paths=tuple(project.paths))
 
 
 def refuse_no_container(loaded: LoadedCases) -> None:
     """Raise UsageError if the files of LOADED start no container, whatever the profiles: of Quadlet's, only some do."""
     if not loaded.cases:
-        kinds = sorted({kind for path in loaded.shown.split(", ") if (kind := kind_of(path))})
+        kinds = sorted({kind for path in loaded.paths if (kind := kind_of(path))})
         what = " and ".join(f"a {kind} file {_MADE[kind]}" for kind in kinds if kind in _MADE)
         raise UsageError(
             f"{loaded.shown}: there is no container here{f': {what}' if what else ''}",

@@ -22,7 +22,7 @@ from mydocker.json_output import dump
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.parts.line import BROKEN, heading
-from mydocker.testing.parts.part import digest
+from mydocker.testing.parts.part import MOST_PARTS, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 HEADING, _STATE = "batch.jsonl", "batch.json"
 _SUFFIX = ".jsonl"
-_MOST = 100_000  # parts
 _END = 1000  # bytes of a log
 
 
@@ -114,7 +113,7 @@ class Directory:
             reasons = data["reasons"]
             if reasons is not None:
                 reasons = {int(part): str(words) for part, words in reasons.items()}
-            if not 0 < int(data["parts"]) <= _MOST:
+            if not 0 < int(data["parts"]) <= MOST_PARTS:
                 return None
             return State(engine=str(data["engine"]), parts=int(data["parts"]), id=str(data["id"]), reasons=reasons)
         except (OSError, *BROKEN, RecursionError):
@@ -147,7 +146,7 @@ class Directory:
         except OSError:
             return
         for name in names:
-            part = whole_number(name.partition(".")[0], _MOST)
+            part = whole_number(name.partition(".")[0], MOST_PARTS)
             if name.endswith(_SUFFIX) and part:
                 yield name, part
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from mydocker.errors import HostError, UsageError
 from mydocker.kernel.signals import STOPPING, Signals, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.schedule import with_needed
 from mydocker.testing.engines.engine import Presence
 from mydocker.testing.parts.merge import Merge
+from mydocker.testing.parts.part import Part, cases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -186,8 +186,7 @@ class Following:
 
 
 def numbers_of_parts(cases: Sequence[Case], count: int) -> dict[int, set[int]]:
-    """The numbers of those of CASES that each of COUNT parts runs, by its number, as parts/part.py divides them."""
+    """The numbers of those of CASES that each of COUNT parts runs, by its number."""
     number_of = {case.key: number for number, case in enumerate(cases)}
-    return {
-        part: {number_of[case.key] for case in with_needed(cases[part - 1 :: count])} for part in range(1, count + 1)
-    }
+    parts = (Part(number=number, count=count) for number in range(1, count + 1))
+    return {part.number: {number_of[case.key] for case in cases_of(cases, part)} for part in parts}

@@ -16,6 +16,7 @@ from mydocker.errors import HostError, UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.engines.engine import Presence
+from mydocker.testing.parts.part import MOST_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,6 @@ _TIMEOUT = 20.0  # seconds for one of Slurm's programs; signals wait meanwhile
 _SUBMIT_TIMEOUT = 120.0  # the same for sbatch, which may not be in vain
 _PROGRAMS = ("sbatch", "squeue", "scancel", "scontrol")
 _SCRIPT = "job.sh"
-_MOST = 100_000  # parts
 # options of sbatch that decide where results are, or what a part is
 _OWN = (
     *("--array", "-a", "--wrap", "--wait", "-W", "--output", "-o", "--error", "-e", "--open-mode", "--parsable"),
@@ -140,7 +140,7 @@ class SlurmJob:
                 raise
             output = ""
         tasks = [line.split("|", 2) for line in output.splitlines() if line.count("|") >= 2]
-        parts = {part: (state, why) for word, state, why in tasks if (part := whole_number(word, _MOST))}
+        parts = {part: (state, why) for word, state, why in tasks if (part := whole_number(word, MOST_PARTS))}
         states = Counter(state.lower() for state, _ in parts.values())
         stuck = {why for state, why in parts.values() if state == "PENDING" and _STUCK.search(why)}
         return Presence(
@@ -206,7 +206,7 @@ def _parts(word: str) -> Iterator[int]:
     """The tasks of `7`, or of `1,3-5%2` (sbatch(1), --array)."""
     for each in word.partition("%")[0].split(","):
         first, _, last = each.partition("-")
-        begin, end = (whole_number(number, _MOST) for number in (first, last or first))
+        begin, end = (whole_number(number, MOST_PARTS) for number in (first, last or first))
         if begin and end:
             yield from range(begin, end + 1)
 

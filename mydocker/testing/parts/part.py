@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mydocker.services.case import Case
 
-_MOST = 100_000  # parts
+MOST_PARTS = 100_000  # parts
 # variables of the number of a part, of the first number, and of how many there are (None: only auto/N)
 _KNOWN: tuple[tuple[str, int, str | None], ...] = (
     ("CIRCLE_NODE_INDEX", 0, "CIRCLE_NODE_TOTAL"),  # CircleCI, "Built-in environment variables"
@@ -43,12 +43,12 @@ WHOLE = Part(number=1, count=1)
 def parse_part(text: str, environ: Mapping[str, str]) -> Part:
     """The value of `--shard`: K/N, `auto`, or `auto/N`. Raises UsageError."""
     first, slash, last = text.partition("/")
-    count = whole_number(last, _MOST) if slash else None
+    count = whole_number(last, MOST_PARTS) if slash else None
     if slash and not count:
         raise _invalid(text)
     if first == "auto":
         return _automatic(environ, count)
-    number = whole_number(first, _MOST)
+    number = whole_number(first, MOST_PARTS)
     if not number or not count:
         raise _invalid(text)
     if number > count:
@@ -106,16 +106,20 @@ def _number(environ: Mapping[str, str], name: str) -> int:
 
 
 def divide(cases: Sequence[Case], part: Part) -> list[Case]:
-    """Those of CASES, a whole batch, that PART runs, with those that they need; each has its place in the batch.
+    """Those of CASES, a whole batch, that PART runs, with those that they need; each has its place in the batch."""
+    batch, numbers = digest(cases), {case.key: number for number, case in enumerate(cases)}
+    return [
+        case.replace(place=Place(number=numbers[case.key], of=len(cases), batch=batch, part=str(part)))
+        for case in cases_of(cases, part)
+    ]
+
+
+def cases_of(cases: Sequence[Case], part: Part) -> list[Case]:
+    """Those of CASES, a whole batch, that PART runs, with those that they need.
 
     The cases are dealt out one by one: neighbours, which often take the same time, are in different parts.
     """
-    batch, numbers = digest(cases), {case.key: number for number, case in enumerate(cases)}
-    chosen = [case for number, case in enumerate(cases) if number % part.count == part.number - 1]
-    mine = [*cases] if part.count == 1 else with_needed(chosen)
-    return [
-        case.replace(place=Place(number=numbers[case.key], of=len(cases), batch=batch, part=str(part))) for case in mine
-    ]
+    return [*cases] if part.count == 1 else with_needed(cases[part.number - 1 :: part.count])
 
 
 def digest(cases: Sequence[Case]) -> str:

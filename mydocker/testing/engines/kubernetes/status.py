@@ -9,6 +9,7 @@ from mydocker.errors import printable
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.engines.kubernetes.manifests import CONTAINER, PART
+from mydocker.testing.parts.part import MOST_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,6 @@ STUCK = (  # for these it may begin yet, but hardly after some minutes
     "ImagePullBackOff", "ErrImagePull", "RegistryUnavailable", "ImageInspectError", "SignatureValidationFailed",
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 )  # fmt: skip
-_MOST = 100_000  # parts
 _SHOWN = 600  # characters of a message
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
@@ -92,7 +92,7 @@ def read(objects: Iterable[Object]) -> Snapshot:
     jobs: dict[int, Job] = {}
     pods: list[Pod] = []
     for each in objects:
-        part = whole_number(_text(each, "metadata", "labels", PART), _MOST)
+        part = whole_number(_text(each, "metadata", "labels", PART), MOST_PARTS)
         if not part:
             continue
         if each.get("kind") == "Job":
