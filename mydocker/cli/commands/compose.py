@@ -16,19 +16,8 @@ if TYPE_CHECKING:
 
 _VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile", "--ignore")
 _WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
-# options of `config` for something else than a Compose file
-_NO_COMPOSE_FILE = (
-    "--to",
-    "--services",
-    "--images",
-    "--volumes",
-    "--networks",
-    "--profiles",
-    "-q",
-    "--quiet",
-    "-h",
-    "--help",
-)
+# options of `config` for something else than a Compose file, besides those for lists
+_NO_COMPOSE_FILE = ("--to", "-q", "--quiet", "-h", "--help")
 _INSTEAD = {  # of other commands of docker compose
     "events": "'mydocker compose ps' says what there is now",
     "publish": "a file and its images are published by git and by 'mydocker push'",
@@ -51,10 +40,18 @@ def compose_command(argv: list[str]) -> int:
         return PROJECT_COMMANDS[name](before, rest)
     elif name not in _WITH_PROJECT:
         raise _unknown(name)
-    if name == "config" and not any(word.split("=")[0] in _NO_COMPOSE_FILE for word in rest):
+    if name == "config" and not _asks_for_others(rest):
         rest = ["--to", "compose", *rest]  # which is what docker compose prints
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command([*before, *rest])
+
+
+def _asks_for_others(words: list[str]) -> bool:
+    """Whether WORDS, after `config`, ask for something else than a Compose file."""
+    from mydocker.cli.project.convert import LISTS
+
+    others = {*_NO_COMPOSE_FILE, *(f"--{kind}" for kind in LISTS)}
+    return any(word.partition("=")[0] in others for word in words)
 
 
 def _unknown(name: str) -> UsageError:

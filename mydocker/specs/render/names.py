@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mydocker.specs.model.case import CaseSpec
 
 _LIMIT = 63  # of a name that is made here: that of a part of a name in DNS
-_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")  # RestrictedNamePattern of Docker; Podman takes one letter, too
+# RestrictedNamePattern of Docker; Podman takes one letter, too
+CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _OTHERS = re.compile(r"[^a-zA-Z0-9._-]+")
 
 
@@ -40,7 +41,7 @@ class Named(Record):
     def container_name(self) -> str:
         """The name that its file sets for the container, if Docker and Podman take it; else empty."""
         own = (self.case.service.container_name if self.case.service else None) or ""
-        return own if _CONTAINER.fullmatch(own) else ""
+        return own if CONTAINER_NAME.fullmatch(own) else ""
 
     @property
     def is_renamed(self) -> bool:
@@ -71,9 +72,9 @@ def _wanted(case: CaseSpec, *, is_alone: bool) -> str:
     return "-".join([case.name or stem, *(() if is_alone else case.matrix.values())])
 
 
-def clean(text: str, other: str = "container") -> str:
-    """TEXT as a name; OTHER if nothing is left of it."""
-    return _OTHERS.sub("-", text).strip("-._")[:_LIMIT].rstrip("-._") or other
+def _clean(text: str) -> str:
+    """TEXT as a name."""
+    return _OTHERS.sub("-", text).strip("-._")[:_LIMIT].rstrip("-._") or "container"
 
 
 class Names:
@@ -85,7 +86,7 @@ class Names:
 
     def free(self, text: str) -> str:
         """A name like TEXT that is not taken; it is from now on."""
-        first = name = clean(text)
+        first = name = _clean(text)
         while name in self.taken:
             self._numbers[first] = self._numbers.get(first, 1) + 1
             name = f"{first}-{self._numbers[first]}"

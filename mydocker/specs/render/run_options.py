@@ -7,7 +7,6 @@ command are written by those who use it, for these depend on where the options g
 
 from __future__ import annotations
 
-import re
 import shlex
 
 from mydocker.record import TYPE_CHECKING, Record
@@ -19,6 +18,7 @@ from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.healthcheck import KINDS
 from mydocker.specs.model.log_driver import format_options
 from mydocker.specs.model.restart import docker_word
+from mydocker.specs.render.names import CONTAINER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,7 +126,7 @@ def words_of(options: Iterable[Option]) -> list[str]:
 
 def _accepted(name: str, value: Any, engine: Engine, notes: Notes) -> Any:
     """VALUE without the parts that the engine refuses, which become notes."""
-    if name == "name" and not re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_.-]+", value):  # RestrictedNamePattern
+    if name == "name" and not CONTAINER_NAME.fullmatch(value):
         notes.append(f"name {shlex.quote(value)}: {engine.command} takes two or more letters, digits, _ . and -")
         return ()
     if name == "sysctls" and not engine.is_podman:
@@ -142,12 +142,12 @@ def _written(row: Field, value: Any, engine: Engine, notes: Notes) -> Any:
     """True for a switch, else the values, one for each use of the flag."""
     if engine.is_podman and row.name == "gpus":
         notes.append("gpus: they are devices here, by the names of the host's CDI files")
-        return [name for request in value for name in cdi_names(request)]
+        return [name for request in value for name in _cdi_names(request)]
     written = row.docker(value) if row.docker else (row.normal or plain)(value)
     return written if written is True or isinstance(written, list) else [str(written)]
 
 
-def cdi_names(request: DeviceRequest) -> list[str]:
+def _cdi_names(request: DeviceRequest) -> list[str]:
     """The devices of REQUEST as CDI names them; `podman run --gpus` takes only those of one vendor."""
     prefix = f"{request.kind}=" if request.kind else ""
     ids = request.ids or (("all",) if request.count < 0 else tuple(map(str, range(request.count))))
@@ -201,8 +201,8 @@ def _bind(mount: BindMount, engine: Engine, notes: Notes) -> list[Option]:
         return _short(mount, mount.source, propagation)
     if not mount.recursive and not engine.is_podman:
         notes.append(f"volume {mount.target}: bind-recursive takes Docker 25 or later")
-    word = "bind-nonrecursive=true" if engine.is_podman else "bind-recursive=disabled"
-    recursive = [] if mount.recursive else [word]
+    flat = "bind-nonrecursive=true" if engine.is_podman else "bind-recursive=disabled"
+    recursive = [] if mount.recursive else [flat]
     return _long(mount, "bind", mount.source, [*recursive, *(f"bind-propagation={word}" for word in propagation)])
 
 

@@ -7,7 +7,6 @@ that it reads comes from programs that are not trusted, or from the network, and
 
 from __future__ import annotations
 
-import gc
 import os
 from time import monotonic
 
@@ -48,7 +47,6 @@ def start(plan: LaunchPlan, channel: int) -> tuple[int, int, int]:
 
 
 def _be_server(plan: LaunchPlan, channel: int, parent: int, lifeline: int) -> NoReturn:
-    gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
     try:
         settle(parent, (lifeline, channel))
         server = _prepare(parent, plan, channel)

@@ -8,7 +8,6 @@ sides, it looks at nothing that it passes on, and has no privileges.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 from contextlib import suppress
@@ -83,7 +82,6 @@ class PortRelay:
         _wait(self.pid)
 
     def _be_relay(self, parent: int, lifeline: int, report: int) -> NoReturn:
-        gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
         try:
             listeners = self._reservation.listeners
             sockets = (listener.socket.fileno() for listener in listeners)

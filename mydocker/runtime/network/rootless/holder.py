@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 
@@ -84,7 +83,6 @@ def _beget(directory: str, ids: IdMap, *, alive: int, report: int) -> NoReturn:
 
 
 def _be_holder(directory: str, ids: IdMap, *, alive: int, report: int) -> NoReturn:
-    gc.freeze()  # or the caller's garbage might close a descriptor that has a new owner here
     try:
         try:
             os.setsid()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
-DEFAULT = "default"
+DEFAULT = "default"  # the network of services that name none
 _PREDEFINED = ("bridge", "host", "none")  # networks of Docker's that need not be made
 
 

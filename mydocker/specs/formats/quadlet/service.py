@@ -54,7 +54,7 @@ _PERCENT_LIMIT = 10**7
 _BURST_LIMIT = 10**6
 _DELAY, _INTERVAL, _BURST = 0.1, 10.0, 5  # systemd-system.conf(5), "DefaultRestartSec=", "DefaultStartLimitBurst="
 _FOREVER = "876000h"  # a hundred years
-_START_TIME = 90.0  # seconds for the commands before a start: systemd-system.conf(5), "DefaultTimeoutStartSec="
+START_TIME = 90.0  # seconds for the commands before a start: systemd-system.conf(5), "DefaultTimeoutStartSec="
 
 
 def service_section(key: str, settings: list[Setting], context: Context) -> Iterator[Entry]:
@@ -158,7 +158,7 @@ def host_commands(context: Context) -> HostCommands | None:
     if not any(lists.values()):
         return None
     limit = service.get("TimeoutStartSec") or service.get("TimeoutSec")
-    seconds: float | None = _START_TIME
+    seconds: float | None = START_TIME
     if limit:
         seconds = None if limit[-1].text in ("infinity", "0") else parse_duration(time_span(limit[-1], context))
     return HostCommands(**lists, timeout=seconds, environment=dict(context.service_environment))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.compose.networks import DEFAULT
 from mydocker.specs.nodes.yaml import write_documents
 from mydocker.specs.render.compose.networks import Networks
 from mydocker.specs.render.compose.service import service_entry
-from mydocker.specs.render.compose.top import DEFAULT, KINDS, Top
+from mydocker.specs.render.compose.top import KINDS, Top
 from mydocker.specs.render.names import named
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ top-level elements", networks, and "Networks top-level elements").
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.compose.networks import DEFAULT
 from mydocker.specs.model import BRIDGE, DEFAULT_MODE
 from mydocker.specs.model.parts import NetworkDefinition
-from mydocker.specs.render.compose.top import DEFAULT
 from mydocker.specs.values.network import format_attachment, format_definition
 
 if TYPE_CHECKING:

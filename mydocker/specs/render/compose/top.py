@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.compose.networks import DEFAULT
 from mydocker.specs.nodes.yaml import escape
 from mydocker.specs.render.names import Names
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 KINDS = ("volumes", "networks", "configs", "secrets")
-DEFAULT = "default"  # the network of services that name none
 
 
 class Top:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mydocker.specs.render.quadlet.resources import Resources
     from mydocker.specs.render.run_options import Notes, Option
 
-_HERE = ("name", "labels", "restart", "timeout", "read_only")  # of ContainerSpec, written apart from the others
+_HERE = ("name", "restart", "timeout", "read_only")  # of ContainerSpec, written apart from the others
 _DECIDED_ELSEWHERE = ("build", "depends_on")  # of CaseSpec
 _INFRA = "-infra"  # after the name of a pod: its container
 _DEFAULT_POD = "systemd-"  # before that of a unit: its pod
@@ -140,7 +140,7 @@ class Writer:
         joined = {name: self._joined(mode) for name, mode in spec.joined_namespaces.items()}
         if self.pod and joined.get("ipc") == f"container:{self.pod.container}":
             del joined["ipc"]
-        apart = {name: getattr(ContainerSpec, name) for name in ("name", "restart", "timeout", "read_only")}
+        apart = {name: getattr(ContainerSpec, name) for name in _HERE}
         shared = tuple(name for name in NAMESPACE_FLAGS if name in spec.joined_namespaces and name not in joined)
         return spec.replace(
             **apart,

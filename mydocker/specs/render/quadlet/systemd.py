@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.formats.quadlet.service import START_TIME
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, STARTED
 from mydocker.specs.render.systemd_unit import restart_lines, span, start_limit
 from mydocker.specs.render.unit_syntax import assignment, command_line, plain
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _USUAL_TIME_TO_STOP = 90.0  # seconds after which systemd kills: systemd-system.conf(5), "DefaultTimeoutStopSec="
 _MARGIN = 10  # seconds more than the container's own grace
-_USUAL_TIME_TO_START = 90.0
 _LASTING = ("always", "unless-stopped")
 
 
@@ -87,7 +87,7 @@ def _host_lines(commands: HostCommands) -> list[str]:
     lines = [f"Environment={assignment(name, value)}" for name, value in commands.environment.items()]
     lists = (("ExecStartPre", commands.before), ("ExecStartPost", commands.begun), ("ExecStopPost", commands.after))
     lines += [f"{key}={_host_command(each)}" for key, found in lists for each in found]
-    if commands.timeout != _USUAL_TIME_TO_START:
+    if commands.timeout != START_TIME:
         lines.append(f"TimeoutStartSec={'infinity' if commands.timeout is None else span(commands.timeout)}")
     return lines
 

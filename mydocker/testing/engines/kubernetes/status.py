@@ -83,9 +83,6 @@ class Snapshot(Record):
     jobs: dict[int, Job]
     pods: tuple[Pod, ...] = ()
 
-    def pods_of(self, part: int) -> list[Pod]:
-        return [pod for pod in self.pods if pod.part == part]
-
 
 def read(objects: Iterable[Object]) -> Snapshot:
     """OBJECTS are what `kubectl get jobs,pods -o json` lists. What is malformed is left out."""
