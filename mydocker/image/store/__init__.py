@@ -73,6 +73,7 @@ class Store:
         self.root = root
         self.environ = environ
         self._state = ""
+        self._magic = 0  # of its file system, as far as that has been asked
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
         self.incoming = f"{root}/incoming"
@@ -102,12 +103,20 @@ class Store:
         """The directory of what belongs to containers: the root, if they can be there. Raises StoreError."""
         if not self._state:
             try:
-                magic, is_read_only = kernel.file_system(f"{self.root}/containers")
-                fits = magic in kernel.LOCAL_FILE_SYSTEMS and not is_read_only
+                self._magic, is_read_only = kernel.file_system(f"{self.root}/containers")
+                fits = self._magic in kernel.LOCAL_FILE_SYSTEMS and not is_read_only
             except OSError:
                 fits = False
             self._state = self.root if fits else self._state_elsewhere()
         return self._state
+
+    @property
+    def state_file_system(self) -> int:
+        """The magic number of the file system of what belongs to containers, which is there (statfs(2)). Raises
+        StoreError, OSError."""
+        if self.state != self.root or not self._magic:
+            return kernel.file_system(self.containers)[0]
+        return self._magic
 
     def _state_elsewhere(self) -> str:
         from mydocker.image.store.elsewhere import place_for
@@ -202,11 +211,27 @@ class Store:
         lowerdirs: dict[str, None] = {}
         for diff_id in diff_ids:
             path = self.layer_path(diff_id)
-            if _is_opaque(path):
+            if self._is_opaque(path):
                 lowerdirs.clear()
             lowerdirs.pop(path, None)
             lowerdirs[path] = None
         return StoredImage(reference=reference, manifest=manifest, config=config, lowerdirs=tuple(lowerdirs))
+
+    def _is_opaque(self, path: str) -> bool:
+        """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is
+        there. Raises StoreError if it has opaque directories, and the file system does not show which: only one that
+        holds no containers may have got such a layer from another machine."""
+        for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
+            try:
+                return os.getxattr(path, name) == b"y"
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                if error.errno == _ENOTSUP and self.state != self.root:
+                    from mydocker.image.store.marks import check_marks
+
+                    check_marks(path)
+        return False
 
     def is_there(self) -> bool:
         """Whether anything was ever put here. StoreError if that cannot be seen: it is somebody else's."""
@@ -429,19 +454,3 @@ def read_ref(path: str) -> Ref:
         when=lines.get("when", ""),
         sum=lines.get("sum", ""),
     )
-
-
-def _is_opaque(path: str) -> bool:
-    """Whether the layer at PATH says that it hides those below; one system call that also tells whether it is there.
-    Raises StoreError if it has opaque directories, and the file system does not show which."""
-    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
-        try:
-            return os.getxattr(path, name) == b"y"
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if error.errno == _ENOTSUP:
-                from mydocker.image.store.marks import check_marks
-
-                check_marks(path)
-    return False

@@ -53,7 +53,7 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
     try:
         store.prepare_containers()
         findings.append(_store(store))
-        host = inspect_host(store.containers, ids=store.ids)
+        host = inspect_host(ids=store.ids, file_system=store.state_file_system)
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
             findings += _limits(host, directory.path)

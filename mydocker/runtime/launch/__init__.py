@@ -109,7 +109,7 @@ def plan_launch(
 
         spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
-    host = inspect_host(containers, ids=store.ids)
+    host = inspect_host(ids=store.ids, file_system=store.state_file_system)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
     spec, hooks = _with_devices(spec, image)

@@ -29,15 +29,14 @@ class Host(Record):
         return self.ids is not None
 
 
-def inspect_host(store: str, *, ids: IdMap | None) -> Host:
-    """The facts of this machine and this user, who has IDS; STORE is the directory of its containers."""
-    magic, _ = kernel.file_system(store)
+def inspect_host(*, ids: IdMap | None, file_system: int) -> Host:
+    """The facts of this machine and this user, who has IDS; FILE_SYSTEM is the magic number of that of containers."""
     return Host(
         uid=os.geteuid(),
         gid=os.getegid(),
         capabilities=kernel.get_capabilities(),
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-        store_on_overlay=magic == OVERLAYFS_MAGIC,
+        store_on_overlay=file_system == OVERLAYFS_MAGIC,
         ids=ids,
         shared_ipc=tuple(path for path in ("/dev/shm", "/dev/mqueue") if os.path.isdir(path)),
         owns_network=kernel.has_power_over("/proc/self/ns/net"),
