@@ -21,6 +21,7 @@ import os
 
 from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.model.json_input import LIMIT, loads, mapping, string
+from mydocker.kernel.disk import replace_file
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
@@ -88,23 +89,9 @@ def write(path: str, lock: LockFile) -> None:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text_of(lock))
         else:
-            _replace(real, text_of(lock))
+            replace_file(real, text_of(lock))
     except OSError as error:
         raise UsageError(f"cannot write the lock file {path}: {error.strerror}") from None
-
-
-def _replace(path: str, text: str) -> None:
-    staged = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
-    try:
-        with open(staged, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(staged, path)
-    except OSError:
-        if os.path.exists(staged):
-            os.unlink(staged)
-        raise
 
 
 def pinned(lock: LockFile, reference: Reference, platform: Platform, *, environ: Mapping[str, str]) -> Reference:

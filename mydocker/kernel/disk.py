@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import struct
+from contextlib import suppress
 
 from mydocker.kernel import _call, _syscall
 
@@ -42,3 +44,27 @@ def is_locked_anywhere(descriptor: int) -> bool:
     request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     answer: bytes = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request)
     return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
+
+
+def replace_file(path: str, text: str, *, mode: int | None = None, is_new: bool = False, synced: bool = True) -> None:
+    """Put TEXT into the file at PATH as a whole: written under another name next to it, synced, and renamed (rename(2),
+    fsync(2); unless SYNCED is false). Without MODE it keeps its own; with IS_NEW it must not exist. Raises OSError;
+    then nothing has changed."""
+    directory, name = os.path.split(path)
+    staged = os.path.join(directory, f".{name}.{os.urandom(4).hex()}")
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else mode)
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            if mode is None and os.path.isfile(path):
+                os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
+            file.write(text)
+            file.flush()
+            if synced:
+                os.fsync(descriptor)
+        if is_new:
+            os.link(staged, path)  # unlike a rename, not over another file
+        else:
+            os.rename(staged, path)
+    finally:
+        with suppress(FileNotFoundError):  # it has been renamed
+            os.unlink(staged)

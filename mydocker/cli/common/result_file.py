@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import stat
 
-from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import USAGE_FAILURE, HostError, ImageError, MydockerError, SpecError, UsageError
 from mydocker.json_output import dump
+from mydocker.kernel.disk import replace_file
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 

@@ -6,8 +6,8 @@ import json
 import os
 
 from mydocker.cli.common import say
-from mydocker.cli.output.whole_file import replace_file
 from mydocker.errors import HostError, UsageError
+from mydocker.kernel.disk import replace_file
 from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.specs.load.profiles import select, take_part

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+from contextlib import suppress
 
 from mydocker.errors import UsageError
+from mydocker.kernel.disk import replace_file
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, JudgedCase
 from mydocker.verdict.finding import ERROR, FAILED
@@ -105,10 +106,5 @@ class Memory:
                 self.failed.add(result.case.lasting_key)
             elif result.attempts:
                 self.failed.discard(result.case.lasting_key)
-        temporary = f"{self.path}.{os.getpid()}"
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(sorted(self.failed), file)
-            os.replace(temporary, self.path)
-        except OSError:
-            pass
+        with suppress(OSError):
+            replace_file(self.path, json.dumps(sorted(self.failed)), synced=False)

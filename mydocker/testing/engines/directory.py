@@ -19,6 +19,7 @@ from io import BytesIO
 
 from mydocker.errors import HostError, UsageError, printable
 from mydocker.json_output import dump
+from mydocker.kernel.disk import replace_file
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.testing.parts.line import BROKEN, heading
@@ -80,14 +81,7 @@ class Directory:
         """Write file NAME as a whole; its path."""
         path = os.path.join(self.path, name)
         self.written.append(name)
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        try:
-            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            os.replace(f"{path}.new", path)
-        except BaseException:
-            os.unlink(f"{path}.new")
-            raise
+        replace_file(path, text, mode=mode)
         return path
 
     def remove(self) -> None:
