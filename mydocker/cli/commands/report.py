@@ -9,8 +9,8 @@ from mydocker.cli.commands import USAGE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.output.reports import UNWRITTEN, add_report, open_reports
-from mydocker.errors import MydockerError, UsageError
+from mydocker.cli.output.reports import add_report, complain_of, open_reports
+from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING
@@ -47,8 +47,7 @@ def report_command(argv: list[str]) -> int:
         except UsageError as error:
             complain(error)
             return USAGE
-        taken = any(report.path == "-" and report.format != "github" for report in reports.good)
-        screen = Screen(taken=taken, environ=os.environ)
+        screen = Screen(taken=reports.takes_output, environ=os.environ)
         for result in merged.results:
             reports.add(result)
             if not options.quiet or result.verdict in (FAILED, ERROR):
@@ -56,10 +55,8 @@ def report_command(argv: list[str]) -> int:
         Memory(f"{Store.open(os.environ).root}/failed.json").keep(merged.results)
         reports.finish(merged.results, seconds=merged.seconds)
         screen.show(closing_lines(merged.results, seconds=merged.seconds))
-    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
-    for trouble in troubles:
-        complain(MydockerError(trouble))
-    return exit_code(merged.results, interrupted=False) or (UNWRITTEN if troubles else 0)
+    unwritten = complain_of(reports, screen)
+    return exit_code(merged.results, interrupted=False) or unwritten
 
 
 def _read(words: list[str], merge: Merge) -> None:

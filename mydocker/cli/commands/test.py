@@ -11,7 +11,7 @@ from mydocker.cli.common import complain, on_failure, say
 from mydocker.cli.common.image_options import add_supply, supplied_cases
 from mydocker.cli.common.live_report import Screen
 from mydocker.cli.common.parser import Parser, number_up_to
-from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, open_reports
+from mydocker.cli.output.reports import EXITS, UNWRITTEN, add_report, complain_of, open_reports
 from mydocker.cli.testing.options import add_engines, check_engine
 from mydocker.errors import MydockerError, SpecError, UsageError, printable, refused_by_host
 from mydocker.image.lock_file import NAME
@@ -228,9 +228,7 @@ def _run(
 ) -> int:
     """REFUSED: why a case cannot run, by its number. BEGAN: when the command did; the summary has the time since
     then."""
-    screen = Screen(
-        taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
-    )
+    screen = Screen(taken=reports.takes_output, environ=os.environ)
     cases = cases if options.shuffle is None else _shuffled(cases, options.shuffle)
     follow = screen.follow if screen.live else None
     batch = Batch(cases, limits=limits, environ=os.environ, refused=refused, follow=follow, warn=screen.warn)
@@ -249,10 +247,8 @@ def _run(
         memory.keep(results)
     reports.finish(results, seconds=seconds)
     screen.show(closing_lines(results, seconds=seconds, durations=options.durations))
-    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
-    for trouble in troubles:
-        complain(MydockerError(trouble))
-    return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or (UNWRITTEN if troubles else 0)
+    unwritten = complain_of(reports, screen)
+    return exit_code(results, interrupted=batch.stopped == INTERRUPTED) or unwritten
 
 
 def _shuffled(cases: list[Case], seed: int) -> list[Case]:

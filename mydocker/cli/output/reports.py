@@ -6,7 +6,8 @@ import os
 import stat
 import sys
 
-from mydocker.errors import UsageError
+from mydocker.cli.common import complain
+from mydocker.errors import MydockerError, UsageError
 from mydocker.paths import stream, usable
 from mydocker.record import TYPE_CHECKING
 from mydocker.testing.report.formats import FORMATS, Report, parse_target
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import IO
 
+    from mydocker.cli.common.live_report import Screen
     from mydocker.cli.common.parser import Parser
+    from mydocker.testing.report.formats import Reports
 
 UNWRITTEN = 3  # where nothing failed but a report
 EXITS = (
@@ -36,6 +39,14 @@ def add_report(parser: Parser) -> None:
         metavar="FORMAT=FILE",
         help=f"write a report ({', '.join(FORMATS)}) to FILE, - for standard output; may be repeated",
     )
+
+
+def complain_of(reports: Reports, screen: Screen) -> int:
+    """Print what could not be written; UNWRITTEN, or 0 if there is nothing."""
+    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
+    for trouble in troubles:
+        complain(MydockerError(trouble))
+    return UNWRITTEN if troubles else 0
 
 
 def open_reports(words: list[str], files: ExitStack) -> list[Report]:

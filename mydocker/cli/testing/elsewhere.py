@@ -9,7 +9,7 @@ import time
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.live_report import Screen
-from mydocker.cli.output.reports import UNWRITTEN
+from mydocker.cli.output.reports import UNWRITTEN, complain_of
 from mydocker.cli.testing.options import passed_on
 from mydocker.errors import HostError, MydockerError
 from mydocker.kernel.signals import Signals
@@ -125,9 +125,7 @@ def _pull(cases: Sequence[Case], store: Store) -> bool:
 
 
 def _follow(following: Following, options: argparse.Namespace, reports: Reports, memory: Memory) -> int:
-    screen = Screen(
-        taken=any(report.path == "-" and report.format != "github" for report in reports.good), environ=os.environ
-    )
+    screen = Screen(taken=reports.takes_output, environ=os.environ)
     following.warn = screen.warn
     following.progress = lambda done, state: screen.follow(done, len(following.cases), [state], [])
     try:
@@ -143,7 +141,5 @@ def _follow(following: Following, options: argparse.Namespace, reports: Reports,
         memory.keep(merged.results)
     reports.finish(merged.results, seconds=merged.seconds)
     screen.show(closing_lines(merged.results, seconds=merged.seconds, durations=options.durations))
-    troubles = [*reports.troubles, *filter(None, [screen.trouble])]
-    for trouble in troubles:
-        complain(MydockerError(trouble))
-    return exit_code(merged.results, interrupted=following.stopped or following.left) or (UNWRITTEN if troubles else 0)
+    unwritten = complain_of(reports, screen)
+    return exit_code(merged.results, interrupted=following.stopped or following.left) or unwritten

@@ -122,6 +122,11 @@ class Reports:
         self.good = [*reports]
         self.troubles: list[str] = []
 
+    @property
+    def takes_output(self) -> bool:
+        """Whether one of them is written to standard output, where results would be in its way."""
+        return any(report.path == "-" and report.format != "github" for report in self.good)
+
     def begin(self, heading: Mapping[str, Any]) -> None:
         self._each(lambda report: report.begin(heading))
 
