@@ -197,6 +197,10 @@ def test_lock_files_have_the_full_name(mydocker: Command, fedora: str, tmp_path:
 @pytest.mark.root
 def test_what_podman_recorded_for_a_user(second_user: Command) -> None:
     cache = pathlib.Path(second_user.environment["HOME"]) / ".cache" / "containers"
-    cache.mkdir(parents=True)
-    (cache / "short-name-aliases.conf").write_text('[aliases]\n"team/app" = "r.io/team/app"\n')
-    assert b"image r.io/team/app:latest for " in second_user("run", "--offline", "team/app").stderr
+    cache.mkdir(parents=True, exist_ok=True)  # the user is that of other tests too
+    recorded = cache / "short-name-aliases.conf"
+    recorded.write_text('[aliases]\n"team/app" = "r.io/team/app"\n')
+    try:
+        assert b"image r.io/team/app:latest for " in second_user("run", "--offline", "team/app").stderr
+    finally:
+        recorded.unlink()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pathlib
 
 import pytest
@@ -62,17 +64,22 @@ class Forgetful:
         self.calls.append("end")
 
 
+class ReadOnly(Directory):
+    def write(self, name: str, text: str, *, mode: int = 0o600) -> str:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
 def test_why_a_part_is_gone_is_asked_at_once(tmp_path: pathlib.Path) -> None:
     """And that nothing can be written in the end takes away no results."""
     cases, directory, warnings = _cases(2), Directory(str(tmp_path / "parts")), list[str]()
     directory.make(cases, parts=2)
     directory.keep(State(engine="slurm", parts=2, id="7"))
-    (tmp_path / "parts" / "batch.json.new").mkdir()
-    following = Following(Forgetful(directory, cases), directory, cases, count=2, warn=warnings.append)
+    read_only = ReadOnly(directory.path)
+    following = Following(Forgetful(directory, cases), read_only, cases, count=2, warn=warnings.append)
     assert [result.verdict for result in following.results()] == ["error", PASSED]
     first, second = following.merged.results
     assert first.reason == "not run to its end: its node was lost" and second.verdict == PASSED
-    assert any("batch.json: Is a directory" in text for text in warnings), warnings
+    assert any("batch.json: Read-only file system" in text for text in warnings), warnings
 
 
 class Submission:
