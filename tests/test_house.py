@@ -59,10 +59,10 @@ mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.m
 mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.kernel
 mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
 mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
-mydocker.runtime.launch.outcome mydocker.runtime.launch.parent mydocker.runtime.launch.privileges
-mydocker.runtime.launch.run_directory mydocker.runtime.launch.supervise mydocker.runtime.plan
-mydocker.runtime.plan.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
-mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users
+mydocker.runtime.command.outcome mydocker.runtime.launch.parent mydocker.runtime.command.privileges
+mydocker.runtime.launch.run_directory mydocker.runtime.command.supervise mydocker.runtime.plan
+mydocker.runtime.command.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
+mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts mydocker.runtime.command.users
 mydocker.runtime.seccomp mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs mydocker.specs.argv
 mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.model mydocker.specs.values
 mydocker.specs.values.capability

@@ -44,6 +44,9 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+CAP_SYS_PTRACE = 1 << 19  # bits of a mask; specs/values/capability.py has the names of all
+CAP_SYS_ADMIN = 1 << 21
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 
 from mydocker import kernel
 from mydocker.errors import USAGE_FAILURE
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import signal, take
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.command.outcome import SIGNAL_BASE
 from mydocker.runtime.enter.entrant import enter
-from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER, children
-from mydocker.runtime.launch.outcome import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -38,7 +36,7 @@ class Charge(Record):
     entry: Entry
     lifeline: int
     outputs: tuple[int, ...]
-    keeper: int
+    keeper: int = -1  # without a terminal
 
 
 def supervise(charge: Charge, *, container: int) -> NoReturn:
@@ -48,7 +46,7 @@ def supervise(charge: Charge, *, container: int) -> NoReturn:
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
-        kept = (charge.lifeline, charge.keeper, container, *charge.outputs)
+        kept = (charge.lifeline, container, *charge.outputs, *([charge.keeper] if charge.keeper >= 0 else []))
         kernel.close_all_but((0, 1, 2, *kept, *charge.entry.descriptors))
         os.chdir("/")
         retitle(TITLE)
@@ -62,7 +60,7 @@ class _Supervisor:
 
     def __init__(self, charge: Charge, container: int, kept: tuple[int, ...]) -> None:
         self.charge, self.container, self.kept = charge, container, kept
-        self.without_namespace = charge.entry.plan.has_outer_init
+        self.without_namespace = charge.entry.plan.without_pid_namespace
         self.pid = 0
         self.poll = select.poll()
         self.outputs = [*charge.outputs]
@@ -72,6 +70,8 @@ class _Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self.without_namespace:
+            from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER
+
             kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
         arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
         self.pid = self._start()
@@ -112,6 +112,8 @@ class _Supervisor:
         """Hold the master side of the command's terminal, so that it lasts as long as the command."""
         if not self.charge.entry.terminals:
             return
+        import socket
+
         with socket.socket(fileno=self.charge.keeper) as channel:
             channel.setblocking(False)
             try:
@@ -159,6 +161,8 @@ class _Supervisor:
     def _end_all(self) -> None:
         """The container has ended: kill the command, and what it has started, of which this process is the parent when
         their own is gone."""
+        from mydocker.runtime.launch.init import children
+
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         while True:
             for pid in children(processes):

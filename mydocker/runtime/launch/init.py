@@ -16,7 +16,7 @@ import select
 from mydocker import kernel
 from mydocker.kernel.signals import signal, take
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.outcome import SIGNAL_BASE
+from mydocker.runtime.command.outcome import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from typing import NoReturn

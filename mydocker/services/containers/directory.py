@@ -25,7 +25,7 @@ from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.run_directory import start_time
+from mydocker.runtime.command import start_time
 from mydocker.services.containers import (
     ALIVE,
     CREATED,
@@ -268,9 +268,9 @@ def _remove_ended(store: Store, container: Container) -> None:
 def _dead(store: Store, path: str, error: StoreError) -> Container:
     """The container in PATH, of which only its directory is known, and its name."""
     id_, name = os.path.basename(path), ""
-    for each in _names(f"{store.background}/names"):
+    for each in _names(store.names):
         with suppress(OSError):
-            name = each if os.readlink(f"{store.background}/names/{each}")[:12] == id_ else name
+            name = each if os.readlink(f"{store.names}/{each}")[:12] == id_ else name
     with suppress(OSError):
         config = ContainerConfig(
             id=id_, name=name, created=os.stat(path).st_mtime, spec=ContainerSpec(name=name or None), image=""
@@ -374,7 +374,7 @@ def remove(store: Store, container: Container) -> None:
 def _make_private(store: Store) -> None:
     """Make the directories of all containers, and of their names. Raises OSError."""
     store.prepare_containers()
-    for path in (store.background, f"{store.background}/names"):
+    for path in (store.background, store.names):
         os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
 
 
@@ -386,11 +386,11 @@ def take_name(store: Store, name: str, container_id: str) -> None:
 
 def _link_name(store: Store, name: str, container_id: str) -> None:
     """Take NAME, and remove those that commands have left that were killed. The caller has locked the names."""
-    path = f"{store.background}/names/{name}"
+    path = f"{store.names}/{name}"
     refuse_held(store, name, but=container_id)
-    for each in _names(f"{store.background}/names"):
+    for each in _names(store.names):
         if each == name or not holder_of(store, each):
-            os.unlink(f"{store.background}/names/{each}")
+            os.unlink(f"{store.names}/{each}")
     os.symlink(container_id, path)
 
 
@@ -409,7 +409,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
     UsageError if another one has it, OSError."""
     _make_private(store)
-    hold = f"{store.background}/names/.{container_id[:12]}"
+    hold = f"{store.names}/.{container_id[:12]}"
     with _changing_names(store):
         descriptor = flock.acquire(hold)
         assert descriptor is not None
@@ -428,7 +428,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
 
 def drop_name(store: Store, name: str, container_id: str) -> None:
     """NAME means nothing any more, if it means the container with CONTAINER_ID."""
-    path = f"{store.background}/names/{name}"
+    path = f"{store.names}/{name}"
     with suppress(OSError), _changing_names(store):
         if os.readlink(path)[:12] == container_id[:12]:
             os.unlink(path)
@@ -437,11 +437,11 @@ def drop_name(store: Store, name: str, container_id: str) -> None:
 def holder_of(store: Store, name: str) -> str:
     """The ID of the container that has NAME: one in the background, or one that runs; empty if none has."""
     try:
-        container_id = os.readlink(f"{store.background}/names/{name}")
+        container_id = os.readlink(f"{store.names}/{name}")
     except OSError:
         return ""
     kept = os.path.isdir(f"{store.background}/{container_id[:12]}")
-    return container_id if kept or _is_locked(f"{store.background}/names/.{container_id[:12]}") else ""
+    return container_id if kept or _is_locked(f"{store.names}/.{container_id[:12]}") else ""
 
 
 def _is_locked(path: str) -> bool:
@@ -458,7 +458,7 @@ def _is_locked(path: str) -> bool:
 
 @contextmanager
 def _changing_names(store: Store) -> Iterator[None]:
-    descriptor = flock.acquire(f"{store.background}/names/.lock")
+    descriptor = flock.acquire(f"{store.names}/.lock")
     assert descriptor is not None
     try:
         yield

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, MydockerError, StoreError, UsageError
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING

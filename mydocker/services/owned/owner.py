@@ -11,7 +11,7 @@ import os
 
 from mydocker.errors import LaunchError
 from mydocker.kernel.processes import has_ended
-from mydocker.runtime.launch.run_directory import start_time
+from mydocker.runtime.command import start_time
 
 
 def name_process(pid: int) -> str:
