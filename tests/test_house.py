@@ -55,17 +55,29 @@ ARROWS = {
 # what mydocker imports of itself to run an image that is present
 WARM = """
 mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.errors
-mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
-mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.kernel
+mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input mydocker.image.resolve
+mydocker.image.store mydocker.image.store.remove_tree mydocker.image.store_root mydocker.kernel
 mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
-mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
-mydocker.runtime.command.outcome mydocker.runtime.launch.parent mydocker.runtime.command.privileges
-mydocker.runtime.launch.run_directory mydocker.runtime.command.supervise mydocker.runtime.plan
-mydocker.runtime.command.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
-mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts mydocker.runtime.command.users
+mydocker.runtime mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
+mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
+mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
+mydocker.runtime.launch.parent mydocker.runtime.launch.run_directory mydocker.runtime.plan mydocker.runtime.plan.host
+mydocker.runtime.plan.operations mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts
 mydocker.runtime.seccomp mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs mydocker.specs.argv
-mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.model mydocker.specs.values
-mydocker.specs.values.capability
+mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.flags mydocker.specs.model
+mydocker.specs.values mydocker.specs.values.capability
+"""
+
+# and to execute a command in a container that runs in the background
+WARM_EXEC = """
+mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.exec mydocker.errors mydocker.image
+mydocker.image.store_root mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.enter
+mydocker.kernel.process_title mydocker.kernel.processes mydocker.kernel.signals mydocker.record mydocker.runtime
+mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
+mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
+mydocker.runtime.enter mydocker.runtime.enter.container mydocker.runtime.enter.entrant mydocker.runtime.enter.session
+mydocker.runtime.enter.supervisor mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs
+mydocker.specs.flags
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
@@ -479,6 +491,29 @@ def test_a_warm_start_imports_nothing_heavy(warm: set[str]) -> None:
 def test_a_warm_start_imports_only_the_listed_modules(warm: set[str]) -> None:
     """A module more is a decision: it costs each start, so it is written down here."""
     assert sorted(name for name in warm if name.split(".")[0] == "mydocker") == WARM.split()
+
+
+@pytest.mark.root
+def test_a_command_in_a_container_imports_nothing_heavy(warm_exec: set[str]) -> None:
+    assert sorted(warm_exec & set(HEAVY.split())) == []
+
+
+@pytest.mark.root
+def test_a_command_in_a_container_imports_only_the_listed_modules(warm_exec: set[str]) -> None:
+    """What the entrant uses in the container's root has been imported before, so it is among them, too."""
+    assert sorted(name for name in warm_exec if name.split(".")[0] == "mydocker") == WARM_EXEC.split()
+
+
+@pytest.fixture
+def warm_exec(alpine: Command) -> set[str]:
+    """The modules that `exec` imports, of a container that runs in the background."""
+    started = alpine("run", "-d", "--network", "none", "--name", "warm-exec", "alpine", "sleep", "600")
+    assert started.code == 0, started
+    try:
+        code = "from mydocker.cli import main; sys.exit(main())"
+        return _loaded(code, "exec", "warm-exec", "true", env=alpine.environment)
+    finally:
+        alpine("rm", "-f", "warm-exec")
 
 
 @pytest.fixture

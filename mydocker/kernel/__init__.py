@@ -106,6 +106,7 @@ _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
     "mount_setattr": (442, 442),
 }
 _COLUMN = 1 if os.uname().machine == "aarch64" else 0
+ARCHITECTURE = ("amd64", "arm64")[_COLUMN]  # of this machine, as an OCI platform names it
 
 _system_call = function("syscall")
 _system_call.restype = Long
@@ -286,6 +287,15 @@ def close_all_but(kept: Iterable[int]) -> None:
 def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from FIRST up close-on-exec (close_range(2))."""
     _syscall("close_range", first, 0x7FFFFFFF, _CLOSE_RANGE_CLOEXEC)
+
+
+def limit_bounding_set(mask: int) -> None:
+    """Drop every capability that is not in MASK from the bounding set, as far as this process may (prctl(2))."""
+    call, zero = function("prctl"), UnsignedLong(0)
+    for number in range(64):
+        dropped = call(PR_CAPBSET_DROP, UnsignedLong(number), zero, zero, zero) if not mask >> number & 1 else 0
+        if dropped == -1:  # EINVAL: past the last that this kernel knows
+            return
 
 
 def prctl(option: int, *values: int) -> int:

@@ -1,12 +1,11 @@
 """The positional form: `mydocker run [OPTIONS] IMAGE [COMMAND [ARG...]]`, read as `docker run` reads it.
 
-mydocker/flags.py has the rules by which words become options; here is what they mean.
+mydocker/specs/flags.py has the rules by which words become options; here is what they mean.
 """
 
 from __future__ import annotations
 
 from mydocker.errors import MydockerError, Origin, UsageError
-from mydocker.flags import Option, Reader, is_on, last, texts
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
@@ -25,6 +24,7 @@ from mydocker.specs.fields import (
     Field,
     Switch,
 )
+from mydocker.specs.flags import Option, Reader, is_on, last, texts
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.values import Scope, image
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import UsageError
-from mydocker.flags import HELP, Flag, is_on, last, read, texts
 from mydocker.image.store_root import StoreRoot
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command import Stack
 from mydocker.runtime.enter import session
 from mydocker.runtime.enter.container import open_container, running_named
+from mydocker.specs.flags import HELP, Flag, is_on, last, read, texts
 
 if TYPE_CHECKING:
     from mydocker.cli.common.parser import Parser
-    from mydocker.flags import Option
+    from mydocker.specs.flags import Option
     from mydocker.specs.model import User
 
 DETACH = Flag(flags=("-d", "--detach"), help="do not wait for the command, which goes on in the background")

@@ -7,17 +7,17 @@ import re
 
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.errors import UsageError
-from mydocker.flags import unknown_option
 from mydocker.nearest import did_you_mean
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.flags import unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NoReturn
 
     from mydocker.cli.manual.page import Argument, Entry, Group, Page
-    from mydocker.flags import Flag
+    from mydocker.specs.flags import Flag
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _ALL = "all"  # the word after --help that selects the full text

@@ -80,7 +80,8 @@ class Stack:
 class Started(Record):
     """The process of a command, the read end of the pipe by which it reports a failure, and what keeps its init
     waiting, if it has one (launch/init.py). `image`: the file of its image, mounted, if it is one; `program`: that of
-    its filter."""
+    its filter; `left_in`: the cgroups in which it may leave processes behind that its end does not end, None if there
+    are no such processes."""
 
     pid: int
     pidfd: int
@@ -88,6 +89,7 @@ class Started(Record):
     lifeline: BinaryIO | None
     image: ImageMount | None = None
     program: bytes = b""
+    left_in: tuple[str, ...] | None = None
 
 
 def start_time(pid: int) -> int:

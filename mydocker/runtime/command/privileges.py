@@ -55,7 +55,7 @@ def drop_privileges(rights: Rights, identity: Identity, *, death_signal: int) ->
     granted = rights.capabilities if identity.uid == 0 else 0
     keep = rights.syscall_filter and not rights.no_new_privileges
     kernel.prctl(kernel.PR_CAP_AMBIENT, kernel.PR_CAP_AMBIENT_CLEAR_ALL)
-    _limit_bounding_set(rights.capabilities)
+    kernel.limit_bounding_set(rights.capabilities)
     if rights.adds_groups and not rights.may_set_groups:
         raise LaunchError("groups cannot be added in a rootless container that has only root's", hint=MORE_IDS)
     if keep and identity.uid != 0:
@@ -87,15 +87,6 @@ def _give_up_the_rest(granted: int) -> None:
     except OSError as error:
         message = f"the system call filter forbids capset(2), which init and pre_start take: {error.strerror}"
         raise LaunchError(message, hint="allow capset in the profile, or set no-new-privileges") from None
-
-
-def _limit_bounding_set(mask: int) -> None:
-    for number in range(64):
-        if not mask >> number & 1:
-            try:
-                kernel.prctl(kernel.PR_CAPBSET_DROP, number)
-            except OSError:  # EINVAL: past the last that this kernel knows
-                return
 
 
 def _load(program: bytes, *, flags: int) -> None:

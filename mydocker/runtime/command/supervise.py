@@ -72,12 +72,10 @@ def watch(
     streams: StreamPipes | Terminal,
     companion: Companion | None = None,
     begun: Callable[[], None] | None = None,
-    left_in: tuple[str, ...] | None = None,
 ) -> Outcome:
     """Wait for the end of the container that has been STARTED by PLAN, and for everything that it wrote to be passed
     on, to COMPANION if there is one. BEGUN is called when its command has been executed, and has not ended since; None:
-    what is watched is another command in that container. LEFT_IN are the cgroups in which it may leave processes behind
-    that its end does not end; None: there are no such processes.
+    what is watched is another command in that container.
 
     Raises what went wrong if its command never started, and HostError if the caller's stdout or stderr did not take all
     of it. In each case the container has ended.
@@ -85,7 +83,6 @@ def watch(
     relay = companion.relay(streams) if companion else _relay(streams)
     terminal = None if isinstance(streams, StreamPipes) else streams
     watched = Watch(plan, started, signals=signals, relay=relay, terminal=terminal, companion=companion, begun=begun)
-    watched.left_in = left_in
     try:
         if companion:
             companion.join(watched)
@@ -122,7 +119,7 @@ class Watch:
         self.terminal = terminal
         self.on_begun, self.run_dir = begun, plan.run_dir
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
-        self.left_in: tuple[str, ...] | None = None
+        self.left_in = started.left_in
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FACTS = "exec"  # a file of the run directory; launch/run_directory.py writes it
 _NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 _ID_LENGTHS = (12, 64)
+_OTHER_VERSION = "another version of mydocker has started the container: restart it"
 
 
 class NotRunningError(LaunchError):
@@ -148,6 +149,8 @@ def _read(run_dir: str) -> _Facts | None:
         with open(path, "rb", buffering=0) as file:
             raw = file.read()
     except FileNotFoundError:
+        if os.path.exists(f"{run_dir}/plan"):
+            raise LaunchError(f"{path} is missing", hint=_OTHER_VERSION) from None
         return None
     except OSError as error:
         raise LaunchError(f"cannot read {path}: {error.strerror}") from None
@@ -160,8 +163,7 @@ def _read(run_dir: str) -> _Facts | None:
         plan = ExecPlan(**{**plan, "rights": Rights(**plan["rights"])})
         return _Facts(**{**fields, "plan": plan})
     except (TypeError, KeyError) as error:
-        hint = "it was written by another version of mydocker"
-        raise LaunchError(f"cannot read {path}: {error}", hint=hint) from None
+        raise LaunchError(f"cannot read {path}: {error}", hint=_OTHER_VERSION) from None
 
 
 def open_namespaces(

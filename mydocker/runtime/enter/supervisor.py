@@ -16,7 +16,6 @@ from mydocker.errors import USAGE_FAILURE
 from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import signal, take
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.command.outcome import SIGNAL_BASE
 from mydocker.runtime.enter.entrant import enter
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 KILL = b"k"  # what mydocker writes to end the command
 TITLE = "mydocker-exec-supervisor"
 _CHUNK = 1 << 16
+_SIGNAL_BASE = 128  # a shell's exit code for a program that signal n has ended is 128+n
 
 
 class Charge(Record):
@@ -156,7 +156,7 @@ class _Supervisor:
                 return
             if pid == self.pid:
                 code = os.waitstatus_to_exitcode(status)
-                os._exit(code if code >= 0 else SIGNAL_BASE - code)
+                os._exit(code if code >= 0 else _SIGNAL_BASE - code)
 
     def _end_all(self) -> None:
         """The container has ended: kill the command, and what it has started, of which this process is the parent when
@@ -170,7 +170,7 @@ class _Supervisor:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                os._exit(SIGNAL_BASE + signal.SIGKILL)
+                os._exit(_SIGNAL_BASE + signal.SIGKILL)
 
 
 def _is_child(pid: int) -> bool:

@@ -76,10 +76,7 @@ def launch(
             from mydocker.runtime.command.supervise import watch  # only now, while the child is already at work
 
             begun = _recorder(plan, started)
-            left_in = tuple(each.path for each in plan.cgroups) if "pid" in plan.joined_namespaces else None
-            outcome = watch(
-                plan, started, signals=signals, streams=streams, companion=companion, begun=begun, left_in=left_in
-            )
+            outcome = watch(plan, started, signals=signals, streams=streams, companion=companion, begun=begun)
             outcome = _explained(cgroups.counted(outcome) if cgroups else outcome, connections)
         if view_receiver:
             view_receiver.use(plan, outcome)
@@ -97,6 +94,13 @@ def _links(plan: LaunchPlan) -> dict[str, str | None]:
     """What the run directory says from the beginning, see run_directory.py."""
     hostname = plan.hostname if plan.hostname != plan.container_id[:12] else None
     return {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
+
+
+def _with_plan(started: Started, plan: LaunchPlan, fds: ChildFds) -> Started:
+    """STARTED with what its plan says: where it shares the pid namespace of another container, its end does not end
+    what it leaves behind."""
+    left_in = tuple(each.path for each in plan.cgroups) if "pid" in plan.joined_namespaces else None
+    return started.replace(program=fds.syscall_filter, left_in=left_in)
 
 
 def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
@@ -202,8 +206,7 @@ def _start(
         raise
     child_ends.close()
     streams.close_child_ends()
-    program = fds.syscall_filter
-    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image, program=program)
+    return _with_plan(Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image), plan, fds)
 
 
 def _of_networks(connections: Connections | None) -> dict[str, Any]:

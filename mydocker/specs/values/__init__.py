@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 
-from mydocker import flags
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
+from mydocker.specs import flags
 from mydocker.specs.model import NAMESPACES
 
 if TYPE_CHECKING:
