@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FACTS = "exec"  # a file of the run directory; launch/run_directory.py writes it
 _NS_GET_PARENT = 0xB702  # ioctl_ns(2)
-_ID_LENGTHS = (12, 64)
+_ID_LENGTHS, _HEX = (12, 64), frozenset("0123456789abcdef")
 _OTHER_VERSION = "another version of mydocker has started the container: restart it"
 
 
@@ -85,7 +85,8 @@ def running_named(store: StoreRoot, text: str) -> str | None:
     """The run directory of the one container called TEXT, if it runs and is not paused; None if that takes a look at
     all containers (services/containers/look.py)."""
     name = text.removeprefix("/")  # as docker inspect writes names
-    if not name or "/" in name or name.startswith(".") or len(name) in _ID_LENGTHS:
+    may_be_id = len(name) in _ID_LENGTHS and _HEX.issuperset(name)
+    if not name or "/" in name or name.startswith(".") or may_be_id:
         return None
     try:
         own = os.readlink(f"{store.names}/{name}")[:12]

@@ -12,7 +12,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.running import read_link
+from mydocker.runtime.inspect.running import read_link
 from mydocker.runtime.network.joined_container import find, open_namespace, shares
 
 if TYPE_CHECKING:

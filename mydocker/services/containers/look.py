@@ -11,7 +11,7 @@ from mydocker.runtime.enter.container import NotRunningError
 from mydocker.runtime.inspect.processes import all_pids
 from mydocker.runtime.inspect.running_container import open_running
 from mydocker.services.containers import Container, find
-from mydocker.services.containers.find import Foreground
+from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
