@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -80,6 +80,16 @@ mydocker.runtime.enter.supervisor mydocker.runtime.streams mydocker.runtime.stre
 mydocker.specs.flags
 """
 
+# and to list containers
+WARM_PS = """
+mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.ps mydocker.cli.common mydocker.cli.common.table
+mydocker.errors mydocker.image mydocker.image.store_root mydocker.kernel mydocker.kernel.clib mydocker.kernel.signals
+mydocker.number mydocker.record mydocker.runtime mydocker.runtime.command mydocker.runtime.inspect
+mydocker.runtime.inspect.running mydocker.services mydocker.services.containers mydocker.services.listing
+mydocker.services.listing.rows mydocker.services.listing.stored mydocker.specs mydocker.specs.as_json
+mydocker.specs.flags
+"""
+
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
 TOP_LEVEL = {
     "CHANGELOG.md",
@@ -112,6 +122,7 @@ multiprocessing pathlib pickle platform random re requests rich secrets selector
 struct subprocess tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref
 yaml zlib
 """
+IN_PROCESS = "from mydocker.cli import main; sys.exit(main())"
 REPORT = """
 import sys
 sys.path.append({place!r})
@@ -504,20 +515,39 @@ def test_a_command_in_a_container_imports_only_the_listed_modules(warm_exec: set
     assert sorted(name for name in warm_exec if name.split(".")[0] == "mydocker") == WARM_EXEC.split()
 
 
+@pytest.mark.root
+def test_a_list_of_containers_imports_nothing_heavy(warm_ps: set[str]) -> None:
+    assert sorted(warm_ps & set(HEAVY.split())) == []
+
+
+@pytest.mark.root
+def test_a_list_of_containers_imports_only_the_listed_modules(warm_ps: set[str]) -> None:
+    """None of those that say what a container is made of."""
+    assert sorted(name for name in warm_ps if name.split(".")[0] == "mydocker") == WARM_PS.split()
+
+
 @pytest.fixture
-def warm_exec(alpine: Command) -> set[str]:
+def warm_ps(background: Command) -> set[str]:
+    """The modules that `ps` imports, where there are containers."""
+    return _loaded(IN_PROCESS, "ps", "-q", "--filter", "id=none", env=background.environment)
+
+
+@pytest.fixture
+def warm_exec(background: Command) -> set[str]:
     """The modules that `exec` imports, of a container that runs in the background."""
+    return _loaded(IN_PROCESS, "exec", "warm-exec", "true", env=background.environment)
+
+
+@pytest.fixture
+def background(alpine: Command) -> Iterator[Command]:
+    """mydocker with a container `warm-exec` that runs in the background."""
     started = alpine("run", "-d", "--network", "none", "--name", "warm-exec", "alpine", "sleep", "600")
     assert started.code == 0, started
-    try:
-        code = "from mydocker.cli import main; sys.exit(main())"
-        return _loaded(code, "exec", "warm-exec", "true", env=alpine.environment)
-    finally:
-        alpine("rm", "-f", "warm-exec")
+    yield alpine
+    alpine("rm", "-f", "warm-exec")
 
 
 @pytest.fixture
 def warm(alpine: Command) -> set[str]:
     """The modules that a run of an image that is present imports."""
-    code = "from mydocker.cli import main; sys.exit(main())"
-    return _loaded(code, "run", "--network", "none", "alpine", "true", env=alpine.environment)
+    return _loaded(IN_PROCESS, "run", "--network", "none", "alpine", "true", env=alpine.environment)

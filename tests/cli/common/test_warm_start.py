@@ -95,3 +95,17 @@ def test_a_command_in_a_container_asks_no_other_process(alpine: Command, tmp_pat
     """Neither the container's keeper, nor anybody over a network."""
     lines = _traced(alpine, tmp_path / "trace", "socket,socketpair,connect,sendto,sendmsg", *EXEC)
     assert [line for line in lines if "--- SIG" not in line] == []
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_list_reads_three_files_of_each_container_once(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """What it is, what has become of it, and whether it has a keeper: so it takes time in proportion to them."""
+    trace = tmp_path / "trace"
+    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,openat2", "-o", str(trace)])
+    listed = watched("ps", "-a")
+    assert listed.code == 0 and len(listed.stdout.splitlines()) >= 4, listed
+    opened = [found[1] for line in trace.read_text().splitlines() if (found := OPENED.search(line))]
+    ours = sorted(path.removeprefix(f"{alpine.store}/background/") for path in opened if str(alpine.store) in path)
+    ids = {path.partition("/")[0] for path in ours}
+    assert ours == sorted(f"{each}/{name}" for each in ids for name in ("config.json", "keeper", "state"))
+    assert len(ids) == len(listed.stdout.splitlines()) - 1
