@@ -23,6 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # what each room may import; rooms point down only, and image and specs do not know each other
 BASE = {
     "",
+    "bytecode",
     "errors",
     "idmap",
     "json_output",
@@ -46,17 +47,17 @@ ARROWS = {
     "services": SERVICES,
     "testing": SERVICES | {"testing"},
     "cli": SERVICES | {"testing", "cli"},
-    "api": SERVICES | {"testing", "arguments", "results", "api"},
+    "api": SERVICES | {"testing", "results", "api"},
     "results": BASE | {"runtime"},
     "pytest_plugin": SERVICES | {"testing", "api"},
-    "__main__": {"cli"},
+    "__main__": {"bytecode", "cli"},
     "__init__": set(),
 }
 # what mydocker imports of itself to run an image that is present
 WARM = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.errors
-mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input mydocker.image.resolve
-mydocker.image.store mydocker.image.store.remove_tree mydocker.image.store_root mydocker.kernel
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common
+mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
+mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.image.store_root mydocker.kernel
 mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
 mydocker.runtime mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
 mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
@@ -70,10 +71,10 @@ mydocker.specs.values mydocker.specs.values.capability
 
 # and to execute a command in a container that runs in the background
 WARM_EXEC = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.exec mydocker.errors mydocker.image
-mydocker.image.store_root mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.enter
-mydocker.kernel.process_title mydocker.kernel.processes mydocker.kernel.signals mydocker.record mydocker.runtime
-mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.exec mydocker.errors
+mydocker.image mydocker.image.store_root mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib
+mydocker.kernel.enter mydocker.kernel.process_title mydocker.kernel.processes mydocker.kernel.signals mydocker.record
+mydocker.runtime mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
 mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
 mydocker.runtime.enter mydocker.runtime.enter.container mydocker.runtime.enter.entrant mydocker.runtime.enter.session
 mydocker.runtime.enter.supervisor mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs
@@ -82,12 +83,12 @@ mydocker.specs.flags
 
 # and to list containers
 WARM_PS = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.ps mydocker.cli.common mydocker.cli.common.table
-mydocker.errors mydocker.image mydocker.image.store_root mydocker.kernel mydocker.kernel.clib mydocker.kernel.signals
-mydocker.number mydocker.record mydocker.runtime mydocker.runtime.command mydocker.runtime.inspect
-mydocker.runtime.inspect.running mydocker.services mydocker.services.containers mydocker.services.listing
-mydocker.services.listing.rows mydocker.services.listing.stored mydocker.specs mydocker.specs.as_json
-mydocker.specs.flags
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.ps mydocker.cli.common
+mydocker.cli.common.table mydocker.errors mydocker.image mydocker.image.store_root mydocker.kernel
+mydocker.kernel.clib mydocker.kernel.signals mydocker.number mydocker.record mydocker.runtime mydocker.runtime.command
+mydocker.runtime.inspect mydocker.runtime.inspect.running mydocker.services mydocker.services.containers
+mydocker.services.listing mydocker.services.listing.rows mydocker.services.listing.stored mydocker.specs
+mydocker.specs.as_json mydocker.specs.flags
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
@@ -122,7 +123,9 @@ multiprocessing pathlib pickle platform random re requests rich secrets selector
 struct subprocess tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref
 yaml zlib
 """
-IN_PROCESS = "from mydocker.cli import main; sys.exit(main())"
+IN_PROCESS = (
+    "from mydocker.bytecode import find_directly; find_directly(); from mydocker.cli import main; sys.exit(main())"
+)
 REPORT = """
 import sys
 sys.path.append({place!r})

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.enter.container import ExecPlan
 
-_PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
+_PROGRAM = f"from {__name__} import main; main(sys.argv[1])"
 
 
 class Entry(Record):
@@ -77,7 +77,7 @@ def _execute_anew(entry: Entry, born: int) -> None:
         raise HostError("cannot enter the container: Python does not know its own program (sys.executable)")
     import pickle  # which few containers need
 
-    from mydocker.paths import import_path
+    from mydocker.paths import FIND, import_path
 
     letter = os.memfd_create("entry", 0)
     with open(letter, "wb", closefd=False) as file:
@@ -87,7 +87,7 @@ def _execute_anew(entry: Entry, born: int) -> None:
         os.set_inheritable(descriptor, True)
     program = kernel.clone_tree(os.path.realpath(sys.executable))
     kernel.set_attributes(program, kernel.ATTR_RDONLY | kernel.ATTR_NODEV)
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *import_path()]
+    argv = [sys.executable, "-I", "-S", "-c", f"{FIND}; {_PROGRAM}", str(letter), *import_path()]
     os.execve(program, argv, {})
 
 
