@@ -16,6 +16,7 @@ from mydocker.record import Record
 
 ID_LIMIT = 2**31 - 1
 FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read
+_CHUNK = 1 << 16
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
 
@@ -89,13 +90,16 @@ def _entries(root: int, path: str, columns: int) -> list[list[str]]:
         if is_limit_of_host(error):
             raise
         return []
-    with open(descriptor, "rb") as file:
+    content = b""
+    try:
         if os.fstat(descriptor).st_size > FILE_LIMIT:
             raise LaunchError(f"{path} of the image is larger than {FILE_LIMIT} bytes")
-        try:
-            content = file.read(FILE_LIMIT) or b""  # None where it would have to wait
-        except OSError as error:
-            raise LaunchError(f"cannot read {path} of the image: {error.strerror}") from None
+        while len(content) < FILE_LIMIT and (more := os.read(descriptor, _CHUNK)):
+            content += more
+    except OSError as error:
+        raise LaunchError(f"cannot read {path} of the image: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     fields = [line.strip().split(":") for line in content.decode(errors="surrogateescape").split("\n")]
     return [line for line in fields if len(line) >= columns and line[0]]
 
