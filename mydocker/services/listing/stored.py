@@ -62,9 +62,9 @@ def read(path: str, parse: Callable[[str], Config]) -> tuple[Config, ContainerSt
         raise StoreError(f"cannot read {path}: {error}", hint=_DAMAGED) from None
     if state.status in ALIVE and not has_keeper(path):
         state = _read_state(path)  # it may have ended in an orderly way meanwhile
-    if state.status in ALIVE and not has_keeper(path):
-        _end_orphan(state)
-        state = state.replace(status=EXITED, exit_code=KILLED, error="its keeper was killed", **_NOTHING)
+        if state.status in ALIVE and not has_keeper(path):
+            _end_orphan(state)
+            state = state.replace(status=EXITED, exit_code=KILLED, error="its keeper was killed", **_NOTHING)
     return config, state
 
 
