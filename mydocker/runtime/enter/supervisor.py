@@ -49,7 +49,6 @@ def supervise(charge: Charge, *, container: int) -> NoReturn:
         kept = (charge.lifeline, container, *charge.outputs, *([charge.keeper] if charge.keeper >= 0 else []))
         kernel.close_all_but((0, 1, 2, *kept, *charge.entry.descriptors))
         os.chdir("/")
-        retitle(TITLE)
         _Supervisor(charge, container, kept).run()
     finally:
         os._exit(USAGE_FAILURE)
@@ -73,8 +72,8 @@ class _Supervisor:
             from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER
 
             kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
-        arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
         self.pid = self._start()
+        arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
         kernel.close_all_but((0, 1, 2, arrivals, *self.kept))
         self._take_terminal()
         for descriptor in (arrivals, self.charge.lifeline, *((self.container,) if self.without_namespace else ())):
@@ -99,6 +98,7 @@ class _Supervisor:
             os.close(born)
             enter(self.charge.entry, born_end)
         os.close(born_end)
+        retitle(TITLE)  # only now, while the entrant is already at work
         with open(born, "rb") as file:
             text = file.read(16)
         os.waitpid(entrant, 0)
