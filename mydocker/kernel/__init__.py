@@ -49,6 +49,7 @@ CAP_SYS_ADMIN = 1 << 21
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_KEEPCAPS = 8
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -312,6 +313,16 @@ def die_with_parent(parent: int) -> None:
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
 
 
 def get_capabilities() -> int:

@@ -90,13 +90,3 @@ class Started(Record):
     image: ImageMount | None = None
     program: bytes = b""
     left_in: tuple[str, ...] | None = None
-
-
-def start_time(pid: int) -> int:
-    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
-    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
-    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
-    finally:
-        os.close(file)

@@ -11,9 +11,9 @@ import os
 
 from mydocker.errors import HostError, LaunchError
 from mydocker.image.store_root import is_held
+from mydocker.kernel import start_time
 from mydocker.kernel.processes import has_ended
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.command import start_time
 from mydocker.runtime.command.privileges import Rights
 
 if TYPE_CHECKING:

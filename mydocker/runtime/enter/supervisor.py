@@ -69,13 +69,13 @@ class _Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self.without_namespace:
-            from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER
-
-            kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
+            kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         self.pid = self._start()
         arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
         kernel.close_all_but((0, 1, 2, arrivals, *self.kept))
         self._take_terminal()
+        if self.without_namespace:  # now, and not when it is needed: mydocker may have been replaced by then
+            import mydocker.runtime.launch.init  # noqa: F401
         for descriptor in (arrivals, self.charge.lifeline, *((self.container,) if self.without_namespace else ())):
             self.poll.register(descriptor, select.POLLIN)
         self._collect()  # it may have ended before

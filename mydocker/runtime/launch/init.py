@@ -21,7 +21,6 @@ from mydocker.runtime.command.outcome import SIGNAL_BASE
 if TYPE_CHECKING:
     from typing import NoReturn
 
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAILED = 125
 
 
@@ -41,7 +40,7 @@ def fork_under_outer_init(lifeline: int, other_end: int) -> None:
     """
     os.close(other_end)
     os.setsid()  # else it would get, and pass on, what is typed on the caller's terminal
-    kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     _fork_under(_Init(lifeline=lifeline, processes=processes))
     os.close(processes)

@@ -29,8 +29,8 @@ import os
 from mydocker import kernel
 from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import remove_tree
+from mydocker.kernel import start_time
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.command import start_time
 from mydocker.runtime.command.privileges import rights_of
 from mydocker.runtime.plan import LOCALHOST
 

@@ -23,8 +23,8 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
+from mydocker.kernel import start_time
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.command import start_time
 from mydocker.services.containers import Container, ContainerConfig, ContainerState, Listed
 from mydocker.services.listing import stored
 from mydocker.services.listing.stored import CONFIG, STATE_SIZE, boot, has_keeper, names_in

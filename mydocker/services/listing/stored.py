@@ -10,10 +10,10 @@ import os
 from mydocker import kernel
 from mydocker.errors import StoreError
 from mydocker.image.store_root import is_held
+from mydocker.kernel import start_time
 from mydocker.kernel.signals import send, signal
 from mydocker.number import is_whole_number
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.command import start_time
 from mydocker.runtime.inspect.running import read_link
 from mydocker.services.containers import ALIVE, CREATED, DEAD, EXITED, RUNNING, ContainerState, Listed, Summary
 from mydocker.specs import as_json
