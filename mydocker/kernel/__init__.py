@@ -301,6 +301,16 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
+
+
 def get_capabilities() -> int:
     """The permitted set of this process, as a bit mask (capget(2))."""
     header = (UnsignedInt * 2)(_CAPABILITY_VERSION_3, 0)

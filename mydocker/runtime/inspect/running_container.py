@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from mydocker import idmap, kernel
 from mydocker.errors import ErrorReport, HostError, ImageError, LaunchError, MydockerError
 from mydocker.image.store import is_held
+from mydocker.kernel import start_time
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.processes import has_ended
@@ -26,7 +27,6 @@ from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.ownership import by_archive
 from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
-from mydocker.runtime.launch.run_directory import start_time
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap

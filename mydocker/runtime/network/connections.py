@@ -233,6 +233,9 @@ class Connections:
             index += 1
         if index == len(self.leases):
             return []
+        from mydocker.runtime.network import name_server
+
+        name_server.end_noted(self.plan.run_dir)
         own = {lease.directory for lease in self.leases}
         found = [lease for lease in listed(self.plan.run_dir)[0] if lease.directory not in own]
         for lease in found:

@@ -23,9 +23,9 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
+from mydocker.kernel import start_time
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.run_directory import start_time
 from mydocker.services.containers import (
     ALIVE,
     CREATED,

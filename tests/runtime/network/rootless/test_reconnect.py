@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from lab import dns
 from lab.command import Result
 from lab.networks import Container, Host
 from lab.processes import wait_for
@@ -119,3 +120,15 @@ def test_a_container_is_found_by_its_new_name(net: Host) -> None:
         assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
     finally:
         net.command("rm", "-f", "peer", "before", "new", "newer")
+
+
+@pytest.mark.parametrize("words", [(), ("--dns", "10.217.0.2")], ids=["host's", "own"])
+def test_names_resolve_at_once(net: Host, words: tuple[str, ...]) -> None:
+    """Also for a container that was started in the default network, which has no name server then."""
+    with net.container("--network", "db", "--name", "peer") as peer, net.container("--name", "app", *words) as app:
+        assert net.command("network", "connect", "db", "app") == Result(b"", b"", 0)
+        assert app.sh("grep nameserver /etc/resolv.conf") == "nameserver 127.0.0.11\n"
+        assert dns.Client(app.inside).ask("peer").data == (peer.address,)
+        assert net.command("network", "disconnect", "db", "app") == Result(b"", b"", 0)
+        assert dns.Client(app.inside).ask(app.sh("hostname").strip()).data == (app.address,)
+    wait_for(lambda: net.leases() == [])
