@@ -265,7 +265,7 @@ def _restore_firewall(lease: Lease) -> None:
 def restore_firewall(held: Held) -> None:
     """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
     host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
-    firewall.load(held.network, directory=held.directory)
+    firewall.load(held.network, directory=held.directory, again=True)
     for owner in {owner for _, owner in leases.live(held.directory)}:
         found, ports = listed(owner)
         for index, each in enumerate(found):
