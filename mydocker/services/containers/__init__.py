@@ -42,6 +42,7 @@ class ContainerConfig(Record):
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
     owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
+    bound_to: tuple[str, ...] = ()  # services of its project: it is stopped when a container of one has ended
     host_commands: HostCommands | None = None  # executed before and after its runs
     stdin_once: bool = False  # its input ends with that of the first who is attached
     networks: tuple[NetworkAttachment, ...] | None = None  # after `network connect` or `disconnect`; None: the spec's

@@ -147,6 +147,7 @@ class ProjectRun:
             environ=self.environ,
             labels=instance.labels,
             host_commands=instance.host_commands,
+            bound_to=instance.bound_to,
             owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
@@ -245,15 +246,7 @@ class ProjectRun:
             self.manager.ready(f"{len(self.running)} running")
         self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
-    def _stop_bound(self, ended: RunningInstance) -> None:
-        """Stop those that are bound to one that has ended."""
-        for each in self.running:
-            is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
-            if is_bound and each.begun and not each.ended and not each.stopping:
-                each.stop()
-
     def _has_ended(self, each: RunningInstance) -> None:
-        self._stop_bound(each)
         if each.instance.is_pod:
             return
         if not self.options.detach:
@@ -421,7 +414,7 @@ def _is_same(container: Container, instance: Instance) -> bool:
     """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
     config = container.config
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
-    if config.host_commands != instance.host_commands:
+    if (config.host_commands, config.bound_to) != (instance.host_commands, instance.bound_to):
         return False
     return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
 
