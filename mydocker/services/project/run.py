@@ -188,15 +188,22 @@ class ProjectRun:
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
-            self._take_news(interrupts, until)
+            self._take_news(interrupts, min(filter(None, (until, self._settled_at())), default=None))
+
+    def _settled_at(self) -> float | None:
+        """When the next one will have run for long enough, if somebody waits for that."""
+        young = [each for each in self.running if each.is_well and not each.is_settled]
+        return min((each.settled_at for each in young), default=None) if self.options.wait else None
 
     def _missing(self) -> Iterator[str]:
         """What those that are not there yet wait for."""
         for each in self.running:
-            if each.ended or _is_well(each):
+            if each.ended or each.is_settled:
                 continue
             why = "has not started"
-            if each.begun and each.is_up:
+            if each.is_well:
+                why = "has just started"
+            elif each.begun and each.is_up:
                 why = f"is {each.state.health} ({each.state.health_output or 'no output'})"
             elif each.begun:
                 why = f"is {each.state.status} (exit code {each.state.exit_code})"
@@ -242,7 +249,7 @@ class ProjectRun:
     def _tell_manager(self) -> None:
         """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
         count as alive: its watchdog is to restart it."""
-        if not self._waiting() and all(each.ended or _is_well(each) for each in self.running):
+        if not self._waiting() and all(each.ended or each.is_well for each in self.running):
             self.manager.ready(f"{len(self.running)} running")
         self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
@@ -335,7 +342,7 @@ class ProjectRun:
                 raise LaunchError(f"{each.instance.title} exited with code {each.state.exit_code}")
             if each.state.health == "unhealthy":
                 raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
-        return all(each.ended or _is_well(each) for each in self.running)
+        return all(each.ended or each.is_settled for each in self.running)
 
     # ending
 
@@ -381,11 +388,6 @@ def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> N
 def remaining(until: float | None) -> float | None:
     """Milliseconds until that, by time.monotonic(), as poll(2) takes them."""
     return None if until is None else max(0.0, until - time.monotonic()) * 1000
-
-
-def _is_well(each: RunningInstance) -> bool:
-    """Whether it runs, and is healthy, if it has a healthcheck."""
-    return each.is_up and each.state.health in ("", "healthy")
 
 
 def _reached(each: RunningInstance, condition: str) -> bool:
