@@ -70,6 +70,11 @@ def current_directory() -> str:
         return ""
 
 
+# the beginning of the program of a new interpreter, which has the standard library alone: its second argument and those
+# after it are where it finds mydocker and what it needs, see import_path
+FIND = "import sys; sys.path += sys.argv[2:]; from mydocker.bytecode import find_directly; find_directly()"
+
+
 def import_path() -> list[str]:
     """Where a new interpreter, which has the standard library alone, finds mydocker and what it needs."""
     import sys

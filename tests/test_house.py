@@ -23,6 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # what each room may import; rooms point down only, and image and specs do not know each other
 BASE = {
     "",
+    "bytecode",
     "errors",
     "idmap",
     "json_output",
@@ -46,16 +47,16 @@ ARROWS = {
     "services": SERVICES,
     "testing": SERVICES | {"testing"},
     "cli": SERVICES | {"testing", "cli"},
-    "api": SERVICES | {"testing", "arguments", "results", "api"},
+    "api": SERVICES | {"testing", "results", "api"},
     "results": BASE | {"runtime"},
     "pytest_plugin": SERVICES | {"testing", "api"},
-    "__main__": {"cli"},
+    "__main__": {"bytecode", "cli"},
     "__init__": set(),
 }
 # what mydocker imports of itself to run an image that is present
 WARM = """
-mydocker mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common mydocker.errors
-mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common
+mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
 mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.kernel
 mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
 mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
@@ -484,5 +485,7 @@ def test_a_warm_start_imports_only_the_listed_modules(warm: set[str]) -> None:
 @pytest.fixture
 def warm(alpine: Command) -> set[str]:
     """The modules that a run of an image that is present imports."""
-    code = "from mydocker.cli import main; sys.exit(main())"
+    code = (
+        "from mydocker.bytecode import find_directly; find_directly(); from mydocker.cli import main; sys.exit(main())"
+    )
     return _loaded(code, "run", "--network", "none", "alpine", "true", env=alpine.environment)

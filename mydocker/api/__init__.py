@@ -21,9 +21,9 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, Unpack, overload
 
 from mydocker import errors
+from mydocker.api.arguments import check_encoding, decoded, input_of, of_type, path_of, paths_of
 from mydocker.api.container import Container, start
 from mydocker.api.keys import Duration, Input, Keys, Path, Word, spec_of
-from mydocker.arguments import check_encoding, decoded, input_of, of_type, path_of, paths_of
 from mydocker.errors import HostError, MydockerError, UsageError
 from mydocker.results import BatchResult, BytesOutcome, CaseFailure, CaseResult, Image, Outcome
 from mydocker.services.case import JudgedCase

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, Self, TypedDict, Unpack
 
+from mydocker.api.arguments import command_of, input_of, of_type, path_of
 from mydocker.api.keys import Duration, Input, LastingKeys, Path, Word, spec_of
-from mydocker.arguments import command_of, input_of, of_type, path_of
 from mydocker.errors import ArgumentTypeError, LaunchError, StoreError, UsageError, WaitError
 from mydocker.number import is_whole_number
 from mydocker.results import Outcome

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from mydocker.arguments import command_of, of_type, values_of
+from mydocker.api.arguments import command_of, of_type, values_of
 from mydocker.errors import SpecError, UnknownArgumentError, UsageError
 from mydocker.specs.load.load import load_values
 from mydocker.specs.model import ContainerSpec

@@ -17,7 +17,7 @@ import sys
 
 from mydocker import kernel
 from mydocker.errors import HostError
-from mydocker.paths import import_path
+from mydocker.paths import FIND, import_path
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import child
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.plan import LaunchPlan
 
-_PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
+_PROGRAM = f"{FIND}; from {__name__} import main; main(sys.argv[1])"
 
 
 def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:

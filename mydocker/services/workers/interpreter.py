@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from mydocker.errors import HostError
 from mydocker.kernel.signals import send, signal
-from mydocker.paths import import_path
+from mydocker.paths import FIND, import_path
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _REQUEST = 4
 _CHUNK = 1 << 16
 _COURTESY = 10_000  # milliseconds for an interpreter that was interrupted to end its containers
 _ABOVE = 10  # from where on descriptors of this program cannot be mistaken for those
-_PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
+_PROGRAM = f"{FIND}; from {__name__} import main; main(sys.argv[1])"
 
 
 class Interpreter(Record):

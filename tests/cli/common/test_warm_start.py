@@ -5,10 +5,13 @@ from __future__ import annotations
 import collections
 import pathlib
 import re
+import sys
 from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
+
+import mydocker
 
 pytestmark = pytest.mark.root
 
@@ -33,6 +36,18 @@ def test_nothing_is_read_twice(alpine: Command, tmp_path: pathlib.Path) -> None:
     assert "/bin/true" in ours
     counted = collections.Counter(path for path in ours if path != "/etc/ld.so.cache")
     assert {path: count for path, count in counted.items() if count > 1} == {}
+
+
+def test_modules_are_found_without_a_search(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """But for the three that Python finds itself: the package, what a process begins with, and what finds the rest."""
+    lines = _traced(alpine, tmp_path / "trace", "%file,getdents64")
+    place = f'"{pathlib.Path(mydocker.__file__).parent}/'
+    calls = collections.Counter(line.split(place)[1].split('"')[0] for line in lines if place in line)
+    found = {name for name in calls if name.endswith(".pyc")}
+    assert len(found) > 40
+    modules = re.sub(rf"__pycache__/|\.{sys.implementation.cache_tag}(?=\.pyc)", "", " ".join(found)).split()
+    assert {name for name in modules if calls[name[:-1]] > 1} <= {"__init__.pyc", "__main__.pyc", "bytecode.pyc"}
+    assert sum(calls.values()) <= 3 * len(found) + 15
 
 
 def test_no_program_runs_but_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
