@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Show = Callable[[Instance, bool, bytes], None]  # a line, with its end, and whether it is of stderr
 
 _MESSAGE = 1 << 16
-_SETTLED = 0.5  # seconds that a container has run before Compose looks for the first time whether it does
+_SETTLED = 0.5  # seconds that a container has run before Compose looks for the first time whether it still does
 _LINE_LIMIT = 1 << 16  # bytes without an end of line that are shown as one
 _STREAMS = {control.STDOUT: False, control.STDERR: True}
 
@@ -76,7 +76,13 @@ class RunningInstance:
         if state.status != RUNNING:
             self.settled_at = float("inf")
         elif before.status != RUNNING or before.started != state.started:
-            self.settled_at = time.monotonic() + _SETTLED - max(0.0, time.time() - state.started)
+            self.settled_at = time.monotonic() + self._settling() - max(0.0, time.time() - state.started)
+
+    def _settling(self) -> float:
+        """Seconds that it has to run to count: no longer than until Docker would test its health for the first time."""
+        check = self.container.config.spec.healthcheck
+        first = (check.start_interval if check.start_period else check.interval) if check else None
+        return min(_SETTLED, first or _SETTLED)
 
     def end(self) -> None:
         """It has ended for good."""
