@@ -123,7 +123,7 @@ class ProjectRun:
         recreated: set[str] = set()
         for instance in self.instances:
             old = there.get(instance.name)
-            follows = any(each.restart and each.name in recreated for each in instance.depends_on)
+            follows = any((each.restart or each.bound) and each.name in recreated for each in instance.depends_on)
             keeps = not follows and not self.options.force_recreate
             if old and keeps and _is_same(old, instance) and not self._has_new_image(old):
                 self.running.append(RunningInstance(instance, old, is_new=False))

@@ -346,3 +346,19 @@ def test_services_that_are_restarted_together(bound: Command, here: Path) -> Non
     assert bound("compose", *files, "restart", cwd=here).code == 0
     time.sleep(0.5)
     assert _running(bound) == {"first", "second", "third"}
+
+
+def test_one_that_is_bound_is_made_anew_with_the_other(bound: Command, here: Path) -> None:
+    """It is stopped with the one that was there, and so does not stay."""
+
+    def identities() -> dict[str, str]:
+        lines = bound("ps", "--format", "{{.Names}} {{.ID}}").stdout.decode().splitlines()
+        return dict(line.split() for line in lines)
+
+    before = identities()
+    write(here, **{**BOUND, "first_container": f"{_SLEEPS}Environment=CHANGED=1\n"})
+    assert bound("up", "-d", *(f"{name}.container" for name in before), cwd=here).code == 0
+    time.sleep(0.5)
+    after = identities()
+    assert after.keys() == {"first", "second", "third"}
+    assert {name for name in after if after[name] == before[name]} == {"third"}
