@@ -290,8 +290,8 @@ class Attempt:
         """Stop it, after the commands of `pre_stop`, which its watcher executes if it has begun and is watched."""
         if self.held or self.parting:
             return
-        is_watched = "began" in self.seen and not self.unjudged and not has_ended(self.watching)
-        if self.case.spec.container.pre_stop and is_watched:
+        is_watched = "began" in self.seen and not self.unjudged
+        if self.case.spec.container.pre_stop and is_watched and not has_ended(self.watching):
             self.parting = True
             send(self.watching, signal.SIGTERM)
         else:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
+from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel import sockets
 from mydocker.kernel.enter import Inside
@@ -44,7 +46,7 @@ def provide(run_dir: str, *, allowed: bool, where_bridges_are: Callable[[Callabl
         if os.fstat(file).st_mtime > found.created or len(text) == _LIMIT or not _claim(run_dir):
             return
         name_server.set_forwarding(run_dir, allowed=allowed)
-        if _start(found, where_bridges_are):
+        if _start_or_forget(found, where_bridges_are):
             served = resolvers.served(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             os.pwrite(file, served, 0)
             os.ftruncate(file, len(served))
@@ -61,33 +63,56 @@ def _claim(run_dir: str) -> bool:
         return False
 
 
+def _start_or_forget(found: Running, where_bridges_are: Callable[[Callable[[], None]], None]) -> bool:
+    """As `_start`; where that fails, the next network that the container joins may give it one."""
+    try:
+        return _start(found, where_bridges_are)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(f"{found.plan.run_dir}/{FORWARDING}")
+        raise
+
+
 def _start(found: Running, where_bridges_are: Callable[[Callable[[], None]], None]) -> bool:
     """Start the process, and send it its sockets; False if a program of the container has their port."""
     from mydocker.runtime.network.name_server import process
 
     plan = found.plan
-    try:
-        pidfd = os.pidfd_open(found.pid)
-    except ProcessLookupError:
-        raise LaunchError(f"container {os.path.basename(plan.run_dir)} has ended") from None
+    pidfd = _open_first(found)
     theirs, ours = sockets.pair()
-    try:
-        pid = process.start_apart(plan, theirs, pidfd)
-    finally:
-        os.close(pidfd)
-        os.close(theirs)
+    done, doing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def send_sockets() -> None:
+    def send_sockets() -> None:  # perhaps in another process
         with Inside("net", joined_container.open_network(plan.run_dir)):
-            name_server.send_sockets(plan, os.dup(ours))
+            try:
+                name_server.send_sockets(plan, os.dup(ours))
+                os.write(doing, b"+")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
 
     try:
-        name_server.note(plan.run_dir, pid)
+        name_server.note(plan.run_dir, process.start_apart(plan, theirs, pidfd))
         where_bridges_are(send_sockets)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return False
+        return _has_come(done)
     finally:
-        os.close(ours)  # without sockets, it ends
-    return True
+        for each in (pidfd, theirs, ours, done, doing):  # without sockets, it ends
+            os.close(each)
+
+
+def _has_come(pipe: int) -> bool:
+    """Whether something has been written to PIPE."""
+    try:
+        return bool(os.read(pipe, 1))
+    except BlockingIOError:
+        return False
+
+
+def _open_first(found: Running) -> int:
+    """A pidfd of the container's first process. Raises LaunchError if it has ended."""
+    with suppress(OSError):
+        pidfd = os.pidfd_open(found.pid)
+        if kernel.start_time(found.pid) == found.start_time:
+            return pidfd
+        os.close(pidfd)
+    raise LaunchError(f"container {os.path.basename(found.plan.run_dir)} has ended")

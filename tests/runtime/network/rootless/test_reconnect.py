@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -120,6 +121,18 @@ def test_a_container_is_found_by_its_new_name(net: Host) -> None:
         assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
     finally:
         net.command("rm", "-f", "peer", "before", "new", "newer")
+
+
+def test_a_container_that_has_the_port_of_the_name_server(net: Host) -> None:
+    """Its names are in /etc/hosts alone then."""
+    with net.container("--network", "db", "--name", "peer") as peer, net.container("--name", "app") as app:
+        with app.inside():
+            taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            taken.bind(("127.0.0.11", 65353))
+        assert net.command("network", "connect", "db", "app") == Result(b"", b"", 0)
+        taken.close()
+        assert "127.0.0.11" not in app.sh("cat /etc/resolv.conf")
+        assert f"{peer.address}\tpeer" in app.sh("cat /etc/hosts")
 
 
 @pytest.mark.parametrize("words", [(), ("--dns", "10.217.0.2")], ids=["host's", "own"])
