@@ -36,7 +36,7 @@ class RunningInstance:
         self.states: socket.socket | None = None
         self.begun = self.ended = self.stopping = False
         self.settled_at = float("inf")  # when its run counts for those who wait, by time.monotonic()
-        self._take(container.state)
+        self._take(container.state, elapsed=max(0.0, time.time() - container.state.started))
         self._rest: dict[bool, bytes] = {}
         self._requests: list[socket.socket] = []
 
@@ -71,12 +71,13 @@ class RunningInstance:
             self.close_states()
             self.end()
 
-    def _take(self, state: ContainerState) -> None:
+    def _take(self, state: ContainerState, *, elapsed: float = 0.0) -> None:
+        """What it is now; one that runs since then has done so for ELAPSED seconds."""
         before, self.state = self.state, state
         if state.status != RUNNING:
             self.settled_at = float("inf")
         elif before.status != RUNNING or before.started != state.started:
-            self.settled_at = time.monotonic() + self._settling() - max(0.0, time.time() - state.started)
+            self.settled_at = time.monotonic() + self._settling() - elapsed
 
     def _settling(self) -> float:
         """Seconds that it has to run to count: no longer than until Docker would test its health for the first time."""

@@ -254,7 +254,7 @@ def test_waiting_for_health(alpine: Command, shop: pathlib.Path, script: str, ch
 @pytest.mark.parametrize("check", ["", ", healthcheck: {test: 'true', interval: 10s, start_period: 1m}"])
 def test_waiting_for_one_that_ends_at_once(alpine: Command, shop: pathlib.Path, code: int, check: str) -> None:
     """It has started, or was healthy once, and still is no service that runs."""
-    _write(shop, db=SLEEPER, web=_service(f"sleep 0.2; exit {code}", check))
+    _write(shop, db=SLEEPER, web=_service(f"sleep 0.1; exit {code}", check))
     try:
         for _ in range(3):
             done = alpine("up", "-d", "--wait", cwd=shop)
