@@ -26,7 +26,8 @@ HEADINGS = {
     "Ports": "PORTS",
     "Names": "NAMES",
 }
-_FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume")
+_AGE = ("before", "since")
+_FILTERS = ("ancestor", *_AGE, "exited", "health", "id", "label", "name", "network", "status", "volume")
 
 
 def ps_command(argv: list[str]) -> int:
@@ -38,7 +39,8 @@ def ps_command(argv: list[str]) -> int:
     everything.sort(key=lambda container: container.config.created, reverse=True)
     if not options.all and options.last is None and not options.latest and "status" not in wanted:
         everything = [container for container in everything if container.is_alive]
-    found = [container for container in everything if _matches(container, wanted)]
+    others = {key: [_named(everything, name) for name in wanted.pop(key, ())] for key in _AGE}
+    found = [each for each in everything if _matches(each, wanted) and _is_in_time(each, **others)]
     if options.latest or (options.last is not None and options.last >= 0):
         found = found[: 1 if options.latest else options.last]
     _show(found, options.format, quiet=options.quiet, trunc=not options.no_trunc)
@@ -72,6 +74,19 @@ def _filters(texts: list[str]) -> dict[str, list[str]]:
             raise UsageError(f"invalid filter {text!r}: expected one of {', '.join(STATUSES)}")
         wanted.setdefault(key, []).append(value)
     return wanted
+
+
+def _named(everything: list[Container], name: str) -> float:
+    """When the container called NAME was created."""
+    for container in everything:
+        if name and (container.config.title == name.removeprefix("/") or container.config.id.startswith(name)):
+            return container.config.created
+    raise UsageError(f"no such container: {name}", hint="see 'mydocker ps -a'")
+
+
+def _is_in_time(container: Container, *, before: list[float], since: list[float]) -> bool:
+    created = container.config.created
+    return all(created < each for each in before) and all(created > each for each in since)
 
 
 def _matches(container: Container, wanted: dict[str, list[str]]) -> bool:

@@ -102,6 +102,7 @@ class TmpfsMount(Mount):
     gid: int | None = None
     executable: bool = False
     setuid: bool = False
+    access_times: str = ""  # noatime or strictatime of mount(8); empty: relatime
 
 
 class FilesystemMount(Mount):

@@ -89,6 +89,9 @@ def test_no_mount(text: str, message: str) -> None:
         ("/run:rw,noexec,nosuid,nodev", TmpfsMount(target="/run")),
         ("/run:size=64m,mode=1777", TmpfsMount(target="/run", size=64 << 20, mode=0o1777)),
         ("/run:exec,suid,ro", TmpfsMount(target="/run", executable=True, setuid=True, read_only=True)),
+        ("/run:noatime,sync", TmpfsMount(target="/run", access_times="noatime")),
+        ("/run:noatime,strictatime,diratime", TmpfsMount(target="/run", access_times="strictatime")),
+        ("/run:noatime,relatime", TmpfsMount(target="/run")),
         ("/run:uid=1000,gid=5,nr_inodes=10k", TmpfsMount(target="/run", uid=1000, gid=5, inodes=10240)),
     ],
 )
