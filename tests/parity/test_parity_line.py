@@ -355,6 +355,13 @@ def test_what_the_image_says(peer: Peer) -> None:
     assert done == Result(b"image flag\nmail\nusers\n/srv/app\n", b"", 0)
 
 
+def test_a_name_alone_unsets_what_the_image_sets(peer: Peer) -> None:
+    script = 'echo "${A-unset} ${B-unset}"'
+    done = peer.run("-e", "A", "-e", "B", argv=("sh", "-c", script), image="lab/settings", env={"B": "host"})
+    assert done == Result(b"unset host\n", b"", 0)
+    assert peer.sh('echo "${A-unset}"', "-e", "A=1", "-e", "A") == "unset\n"
+
+
 def test_a_directory_as_volume(peer: Peer, tmp_path: pathlib.Path) -> None:
     (tmp_path / "in").write_text("hello\n")
     share = f"{tmp_path}:/mnt/deep/er"

@@ -11,7 +11,7 @@ from mydocker.image.store import Store
 from mydocker.runtime.enter import session
 from mydocker.services.containers import look
 from mydocker.specs.environment.files import read_docker_file
-from mydocker.specs.values import Scope, variable
+from mydocker.specs.values import Scope, own_variable
 from mydocker.specs.values.user import parse_user
 
 _WITH_VALUE = "euw"  # letters of the options that take one
@@ -26,11 +26,11 @@ def exec_command(argv: list[str]) -> int:
         raise UsageError("--privileged is not supported: a command gets no more rights than its container", hint=hint)
     if not command:
         raise UsageError("no command to execute", hint="see 'mydocker exec --help'")
-    environment: dict[str, str] = {}
+    environment: dict[str, str | None] = {}
     for path in options.env_file:
         environment |= read_docker_file(path, environ=os.environ)
     for text in options.env:
-        environment |= variable(text, Scope(directory="", environ=os.environ))
+        environment |= own_variable(text, Scope(directory="", environ=os.environ))
     with look.running(Store.open(os.environ), options.container, paused=False) as view:
         plan = session.plan_command(
             view.plan,

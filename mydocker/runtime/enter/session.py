@@ -32,6 +32,7 @@ from mydocker.runtime.streams import NULL, StreamPipes
 from mydocker.runtime.streams.terminal import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import BinaryIO
 
     from mydocker.runtime.inspect.container_view import ContainerView
@@ -46,13 +47,14 @@ def plan_command(
     plan: LaunchPlan,
     argv: tuple[str, ...],
     *,
-    environment: dict[str, str],
+    environment: Mapping[str, str | None],
     user: User | None = None,
     working_dir: str | None = None,
     stdin_open: bool = False,
     tty: bool = False,
 ) -> LaunchPlan:
-    """The plan of ARGV in the container of PLAN, with its environment and ENVIRONMENT. Raises LaunchError."""
+    """The plan of ARGV in the container of PLAN, with its environment and ENVIRONMENT, in which None unsets a variable.
+    Raises LaunchError."""
     if plan.exec_label:
         label = "an AppArmor profile" if plan.exec_label.apparmor else "an SELinux label"
         raise LaunchError(
@@ -61,9 +63,10 @@ def plan_command(
         )
     if working_dir is not None and not working_dir.startswith("/"):
         raise LaunchError(f"working directory {working_dir!r}: expected an absolute path")
+    variables = {**plan.environment, **({"TERM": _TERM} if tty else {}), **environment}
     return plan.replace(
         argv=argv,
-        environment={**plan.environment, **({"TERM": _TERM} if tty else {}), **environment},
+        environment={name: value for name, value in variables.items() if value is not None},
         user=user or plan.user,
         working_dir=working_dir or plan.working_dir,
         stdin_open=stdin_open,

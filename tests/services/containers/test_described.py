@@ -204,6 +204,11 @@ def test_values_of_its_isolation() -> None:
     assert (plain["PidMode"], plain["IpcMode"], plain["SecurityOpt"], plain["Tmpfs"]) == ("", "private", None, None)
 
 
+def test_a_variable_that_is_unset_is_not_the_image_s() -> None:
+    image = ImageConfig(platform=Platform.host(), env=("A=image", "B=image"))
+    assert _document(container("-e A -e C alpine"), image)["Config"]["Env"] == ["B=image"]
+
+
 def test_no_health_is_null() -> None:
     """So that a template may ask for it: `{{if .State.Health}}`."""
     assert _document(container())["State"]["Health"] is None

@@ -194,6 +194,9 @@ def test_the_flags_share_one_list() -> None:
     spec = parse_run(words.split(), environ={}, cwd="/").spec
     assert {mount.target for mount in spec.volumes} == {"/t", "/v", "/m"}
     assert (spec.shm_size, spec.read_only) == (1 << 30, True)
+    words = "-v /a:/x -v data:/y -v /a:/x --tmpfs /t --tmpfs /t alpine"
+    same = parse_run(words.split(), environ={}, cwd="/").spec
+    assert [mount.target for mount in same.volumes] == ["/x", "/y", "/t"]
     assert parse_run(["--shm-size=0", "alpine"], environ={}, cwd="/").spec.shm_size is None
 
 
