@@ -91,7 +91,7 @@ def export(tree: Tree, out: BinaryIO) -> None:
 
     def pack(root: int, into: BinaryIO) -> None:
         with Packer(into, whole=True) as packer:
-            packer.add(root, ".")
+            packer.add(root, "")
 
     with _Helper(tree, pack) as helper:
         while data := helper.stream.read(1 << 20):
