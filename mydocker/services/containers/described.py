@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 
-from mydocker.errors import printable
+from mydocker.errors import MydockerError, printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.image.model import ImageConfig
+    from mydocker.runtime.network import Lease
     from mydocker.services.containers import ContainerConfig, ContainerState
     from mydocker.specs.model import ContainerSpec, Mount
     from mydocker.specs.model.parts import Port
@@ -119,7 +120,7 @@ def document(container: Container, image: ImageConfig | None = None, *, volumes:
     """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
     Docker's. VOLUMES: the directory of named ones."""
     config, state, spec = container.config, container.state, container.config.spec
-    command, connected = [*config.command], addresses(container)
+    command, connected = [*config.command], _connected(container)
     return {
         "Id": config.id,
         "Created": _time(config.created),
@@ -136,8 +137,8 @@ def document(container: Container, image: ImageConfig | None = None, *, volumes:
         "HostConfig": _host_config(config),
         "NetworkSettings": {
             "Ports": _published(container),
-            "IPAddress": connected.get("bridge", ""),
-            "Networks": {name: {"IPAddress": address} for name, address in connected.items()},
+            **{key: value for key, value in connected.get("bridge", _endpoint("")).items() if key != "Aliases"},
+            "Networks": connected,
         },
     }
 
@@ -146,10 +147,43 @@ def addresses(container: Container) -> dict[str, str]:
     """Those that it has now, by network: it may have been connected to some, or disconnected, since its start."""
     if not container.state.pid:
         return container.state.addresses
+    return {lease.network.name: lease.address for lease in _leases(container)}
+
+
+def _leases(container: Container) -> tuple[Lease, ...]:
     from mydocker.runtime.network.connections import listed
 
-    leases, _ = listed(f"{_state_directory(container)}/containers/{container.config.short_id}")
-    return {lease.network.name: lease.address for lease in leases}
+    return listed(f"{_state_directory(container)}/containers/{container.config.short_id}")[0]
+
+
+def _connected(container: Container) -> dict[str, dict[str, Any]]:
+    """How it is connected to each network."""
+    if not container.state.pid:
+        return {name: _endpoint(address) for name, address in container.state.addresses.items()}
+    return {lease.network.name: _of_lease(lease) for lease in _leases(container)}
+
+
+def _endpoint(address: str, *, mac: str = "", gateway: str = "", prefix: int = 0, address6: str = "") -> dict[str, Any]:
+    return {
+        "IPAddress": address,
+        "IPPrefixLen": prefix,
+        "Gateway": gateway,
+        "GlobalIPv6Address": address6,
+        "MacAddress": mac,
+        "Aliases": None,
+    }
+
+
+def _of_lease(lease: Lease) -> dict[str, Any]:
+    from mydocker.runtime.network.networks import load
+
+    found = _endpoint(lease.address, mac=lease.mac, address6=lease.address6)
+    try:
+        network = load(os.path.dirname(lease.directory), lease.network.name)
+    except MydockerError:  # it has just been removed, or is damaged
+        return found
+    gateway = "" if network.internal else network.subnet.gateway
+    return {**found, "IPPrefixLen": network.subnet.prefix, "Gateway": gateway, "Aliases": [*lease.aliases] or None}
 
 
 def _state_directory(container: Container) -> str:

@@ -134,7 +134,10 @@ DOCKER: dict[str, Any] = {
         "VolumesFrom": list,
         "LogConfig": {"Type": str, "Config": dict},
     },
-    "NetworkSettings": {"Ports": dict, "IPAddress": str, "Networks": dict},
+    "NetworkSettings": {
+        "Ports": dict, "IPAddress": str, "IPPrefixLen": int, "Gateway": str, "GlobalIPv6Address": str,
+        "MacAddress": str, "Networks": dict,
+    },
 }  # fmt: skip
 
 FULL = """
