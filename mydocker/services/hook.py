@@ -6,7 +6,7 @@ import select
 import shlex
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.enter.session import plan_command
+from mydocker.runtime.enter.session import check_command
 from mydocker.runtime.inspect.exec import Exec
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ _OUTPUT_LIMIT = 1 << 20  # bytes of each command that are shown
 
 def run_hook(hook: Hook, view: ContainerView, *, interrupts: int = -1) -> dict[str, Any] | None:
     """The facts of the command, see `Exec`; None if the descriptor INTERRUPTS was readable before it had ended."""
-    plan = plan_command(
-        view.plan, hook.command, environment=dict(hook.environment), user=hook.user, working_dir=hook.working_dir
+    check_command(view.plan.exec_label.kind if view.plan.exec_label else "", hook.working_dir)
+    plan = view.plan.replace(
+        environment={**view.plan.environment, **hook.environment},
+        user=hook.user or view.plan.user,
+        working_dir=hook.working_dir or view.plan.working_dir,
     )
     command = Exec(view.replace(plan=plan), hook.command, timeout=_LONGEST, limit=_OUTPUT_LIMIT)
     poll = select.poll()

@@ -6,7 +6,7 @@ import time
 
 from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.background import Services
 from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.restarts import Restarts

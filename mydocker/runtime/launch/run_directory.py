@@ -9,6 +9,7 @@
                                   host name, if that is not its ID
     frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
     plan                          once its command has begun: what it is made by, for those that look into it
+    exec                          from then on: what commands get that are executed in it, see enter/container.py
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         if it is in a network: its /etc/hosts, into which other runs write theirs; if its
@@ -22,22 +23,27 @@ killed, or the next run.
 
 from __future__ import annotations
 
+import marshal
 import os
 
 from mydocker import kernel
 from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import remove_tree
+from mydocker.kernel import start_time
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.privileges import rights_of
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 
-PLAN = "plan"  # a file of the directory
+PLAN, EXEC = "plan", "exec"  # files of the directory
+_FORMAT = 4  # of marshal: every version of Python that mydocker runs with reads it
 
 
 class RunDirectory:
@@ -177,30 +183,58 @@ def _resolvers(plan: LaunchPlan, resolver: str) -> str:
     return text
 
 
-def record_plan(plan: LaunchPlan, pid: int) -> None:
+def record_plan(plan: LaunchPlan, pid: int, program: bytes) -> None:
     """The command has begun: write down PLAN, and the number and the start time of PID, its first process, for other
-    processes of mydocker (running_plan.py). Contents of files and of the input may be secret, and nobody needs them.
+    processes of mydocker (running_plan.py); and of it what commands need that are executed in the container, with the
+    PROGRAM of its filter. Contents of files and of the input may be secret, and nobody needs them.
 
     As Python's own literals: JSON is not on the warm path. Where there is no room, nothing looks into the container.
     """
+    began = start_time(pid)
     operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
-    text = f"{pid} {start_time(pid)}\n{plan.replace(operations=operations, stdin=None)!r}\n"
+    text = f"{pid} {began}\n{plan.replace(operations=operations, stdin=None)!r}\n"
     try:
-        file = os.open(f"{plan.run_dir}/{PLAN}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, text.encode(errors="surrogateescape"))
-        finally:
-            os.close(file)
+        _write_private(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT))
+        _write_private(plan, PLAN, text.encode(errors="surrogateescape"))
     except OSError:
         pass
 
 
-def start_time(pid: int) -> int:
-    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
-    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
-    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[str, Any]:
+    """PLAN as enter/container.py reads it."""
+    label = plan.exec_label
+    command = {
+        "run_dir": plan.run_dir,
+        "user": plan.user.user,
+        "group": plan.user.group,
+        "groups": plan.groups,
+        "environment": plan.environment,
+        "working_dir": plan.working_dir,
+        "umask": plan.umask,
+        "ulimits": dict(plan.ulimits),
+        "oom_score_adj": plan.oom_score_adj,
+        "rights": {**rights_of(plan, program).as_dict(), "stands_by": False},
+        "label": label.kind if label else "",
+        "is_rootless": plan.rootless is not None,
+        "without_pid_namespace": plan.has_outer_init,
+        "cgroups": tuple((each.path, each.optional) for each in plan.cgroups),
+        "stop_signal": plan.stop_signal,
+        "grace": plan.grace,
+    }
+    return {
+        "pid": pid,
+        "start_time": began,
+        "namespaces": plan.separate_namespaces,
+        "below_holder": bool(plan.networks),
+        "root": "" if "mount" in plan.namespaces else plan.root.mount(plan.run_dir),
+        "plan": command,
+    }
+
+
+def _write_private(plan: LaunchPlan, name: str, content: bytes) -> None:
+    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+        os.write(file, content)
     finally:
         os.close(file)
 

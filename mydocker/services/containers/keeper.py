@@ -24,9 +24,9 @@ from mydocker.kernel.process_title import retitle
 from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.supervise import Companion
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
-from mydocker.runtime.launch.supervise import Companion
 from mydocker.runtime.plan.networks import with_earlier_addresses
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
 from mydocker.services.containers.connections import Connections, Waiting
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import StoredImage
     from mydocker.image.store import Store
+    from mydocker.runtime.command.outcome import Outcome
+    from mydocker.runtime.command.supervise import Watch
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.launch.supervise import Watch
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams import StreamPipes
     from mydocker.runtime.streams.relay import Relay

@@ -27,6 +27,7 @@ from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
 from mydocker.services.containers import Container, ContainerConfig, directory
 from mydocker.services.containers.keeper import READY, fork_keeper
+from mydocker.services.listing import stored
 from mydocker.services.owned.owner import open_owner
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _start(
     image: StoredImage | None = None,
     attach: bool = False,
 ) -> socket.socket | None:
-    if directory.has_keeper(container.directory):
+    if stored.has_keeper(container.directory):
         return None
     container = directory.read(container.directory)  # it may have been renamed
     image = image or image_of(container, store=store, environ=environ)

@@ -18,6 +18,7 @@ from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
+from mydocker.services.listing import stored
 from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
@@ -293,7 +294,7 @@ class ProjectRun:
 
     def _start(self, each: RunningInstance) -> None:
         follows = not self.options.detach and each.instance.attach
-        was_there = directory.has_keeper(each.container.directory)
+        was_there = stored.has_keeper(each.container.directory)
         connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
         each.follow(connection)
         if connection is None and follows and not each.ended:
@@ -428,6 +429,6 @@ def _is_same(container: Container, instance: Instance) -> bool:
 
 def _described(spec: ContainerSpec) -> str:
     from mydocker.errors import Origin
-    from mydocker.specs.model import as_json
+    from mydocker.specs import as_json
 
     return as_json.dumps(spec.replace(origin=Origin()))

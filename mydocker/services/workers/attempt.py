@@ -15,7 +15,7 @@ from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case
 from mydocker.services.workers.messages import (
     REPORTS,

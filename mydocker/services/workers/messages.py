@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mydocker.errors import ErrorReport, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 
 if TYPE_CHECKING:
     from typing import Any

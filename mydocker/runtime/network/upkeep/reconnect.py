@@ -15,7 +15,7 @@ from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.running import read_link
+from mydocker.runtime.inspect.running import read_link
 from mydocker.runtime.network import (
     DEFAULT,
     Lease,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mydocker.errors import CommandNotExecutableError, CommandNotFoundError, LaunchError
-from mydocker.runtime.plan.executable import find_command
+from mydocker.runtime.command.executable import find_command
 
 FILES = {
     "bin/sh": "#!/bin/true\n",
