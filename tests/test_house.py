@@ -85,7 +85,7 @@ mydocker.specs.flags
 WARM_PS = """
 mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.ps mydocker.cli.common
 mydocker.cli.common.table mydocker.errors mydocker.image mydocker.image.store_root mydocker.kernel
-mydocker.kernel.clib mydocker.kernel.signals mydocker.number mydocker.record mydocker.runtime mydocker.runtime.command
+mydocker.kernel.clib mydocker.kernel.signals mydocker.number mydocker.record mydocker.runtime
 mydocker.runtime.inspect mydocker.runtime.inspect.running mydocker.services mydocker.services.containers
 mydocker.services.listing mydocker.services.listing.rows mydocker.services.listing.stored mydocker.specs
 mydocker.specs.as_json mydocker.specs.flags

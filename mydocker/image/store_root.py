@@ -69,12 +69,13 @@ class StoreRoot:
     def _state_elsewhere(self) -> str:
         from mydocker.image.store.elsewhere import place_for
 
-        base, directory = place_for(self.root, self.environ)
+        key = checksum(os.fsencode(os.path.realpath(self.root)))
+        base, directory = place_for(self.root, key, self.environ)
         if directory == self.root:
             return self.root
         check_private(base, is_above=True)
         check_private(directory)
-        return f"{directory}/{checksum(os.fsencode(os.path.realpath(self.root)))}"
+        return f"{directory}/{key}"
 
     @property
     def containers(self) -> str:

@@ -10,6 +10,7 @@ from mydocker.runtime.enter.session import check_command
 from mydocker.runtime.inspect.exec import Exec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import ContainerView
@@ -41,6 +42,15 @@ def run_hook(hook: Hook, view: ContainerView, *, interrupts: int = -1) -> dict[s
                 return None
     finally:
         command.close()
+
+
+def run_hooks_of(hooks: Sequence[Hook], kind: str, view: ContainerView) -> str:
+    """Execute HOOKS of KIND, one after the other: why one has failed, after which the rest is left out; empty if none
+    has."""
+    for hook in hooks:
+        if failure := failure_of(hook, kind, run_hook(hook, view) or {}):
+            return failure
+    return ""
 
 
 def failure_of(hook: Hook, kind: str, facts: dict[str, Any]) -> str:

@@ -14,7 +14,9 @@
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         if it is in a network: its /etc/hosts, into which other runs write theirs; if its
                                   network is that of another container, a link to the file of that one
+    resolv.conf                   the same of its /etc/resolv.conf, which is changed when it joins a network with names
     forwarding                    if that has names: whether its name server asks others (network/name_server)
+    name_server                   a dangling link: the process of one that it has got since it runs (upkeep/resolver.py)
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -126,45 +128,44 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
         from mydocker.runtime.network.joined_container import read_etc
 
         _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
-        _share_hosts(plan)
+        _share(plan, "hosts")
         if text := read_etc(plan.joined, "resolv.conf"):
             _write(plan, "memory/resolv.conf", text)
+            if text == _host_file(f"{plan.joined}/resolv.conf"):
+                _share(plan, "resolv.conf")
             return
     elif not plan.has_names:
-        _write_hosts(plan, plan.network_hosts(leases) if leases else _hosts(plan))
-    _write(plan, "memory/resolv.conf", _resolvers(plan, resolver))
+        _write_file(plan, "hosts", plan.network_hosts(leases) if leases else _hosts(plan))
+    _write_file(plan, "resolv.conf", _resolvers(plan, resolver))
 
 
-def _share_hosts(plan: LaunchPlan) -> None:
-    """Mount the file of hosts of the container whose network PLAN's joins, if others write to it, in place of its copy:
+def _share(plan: LaunchPlan, name: str) -> None:
+    """Mount the file NAME of the container whose network PLAN's joins, if others write to it, in place of its copy:
     who comes and goes there is known to both, as with Docker. The link is for those that join this one."""
-    from mydocker.runtime.network import HOSTS
     from mydocker.runtime.plan.operations import attach
 
-    path = os.path.realpath(f"{plan.joined}/{HOSTS}")
+    path = os.path.realpath(f"{plan.joined}/{name}")
     try:
         tree = kernel.clone_tree(path)
     except FileNotFoundError:  # it is in no network, or has ended
         return
-    attach(tree, os.open(f"{plan.run_dir}/memory/hosts", os.O_PATH | os.O_CLOEXEC))
-    os.symlink(path, f"{plan.run_dir}/{HOSTS}")
+    attach(tree, os.open(f"{plan.run_dir}/memory/{name}", os.O_PATH | os.O_CLOEXEC))
+    os.symlink(path, f"{plan.run_dir}/{name}")
 
 
-def _write_hosts(plan: LaunchPlan, text: str) -> None:
-    """Write /etc/hosts of a container in no network with names. One that is in a network may join those later, so it
-    stands where others find it; but no start fails because the disk is full."""
+def _write_file(plan: LaunchPlan, name: str, text: str) -> None:
+    """Write the file NAME of /etc. That of a container in a network may be changed when it joins others, so it stands
+    where these find it; but no start fails because the disk is full."""
     if plan.networks:
-        from mydocker.runtime.network import HOSTS
-
         try:
-            _write(plan, HOSTS, text)
+            _write(plan, name, text)
             return
         except OSError:
-            path = f"{plan.run_dir}/{HOSTS}"
+            path = f"{plan.run_dir}/{name}"
             if os.path.exists(path):
                 os.unlink(path)
-            os.symlink(f"{plan.run_dir}/memory/hosts", path)
-    _write(plan, "memory/hosts", text)
+            os.symlink(f"{plan.run_dir}/memory/{name}", path)
+    _write(plan, f"memory/{name}", text)
 
 
 def _resolvers(plan: LaunchPlan, resolver: str) -> str:

@@ -55,6 +55,7 @@ class ContainerConfig(Summary):
     """What a container is."""
 
     spec: ContainerSpec
+    bound_to: tuple[str, ...] = ()  # services of its project: it is stopped when a container of one has ended
     host_commands: HostCommands | None = None  # executed before and after its runs
     stdin_once: bool = False  # its input ends with that of the first who is attached
     networks: tuple[NetworkAttachment, ...] | None = None  # after `network connect` or `disconnect`; None: the spec's

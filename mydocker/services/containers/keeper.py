@@ -146,6 +146,7 @@ class Keeper(Companion):
         self.monitor: HealthMonitor | None = None
         self.restarts = Restarts(self.config.spec.restart)
         self.is_unhealthy = False  # and so its end has been ordered, by its healthcheck's on_failure
+        self.bonds: list[socket.socket] | None = None  # to the keepers of those that it is bound to
 
     def keep(self, attached: socket.socket | None = None, owner: int = -1) -> None:
         """Start it, and again, until it has ended for good."""
@@ -260,6 +261,12 @@ class Keeper(Companion):
         self.connections.forget(owner)
         self.stop(None, None, keep=False)
 
+    def _lose_other(self, name: str) -> None:
+        """Another container has ended that this one is bound to."""
+        if not self.state.stopped:
+            self._tell(error=f"stopped, as {name}, which it is bound to, has ended")
+            self.stop(None, None, keep=False)
+
     def _end(self, lock: int, *, remove: bool) -> None:
         """It has ended for good: first that is on disk, and the keeper's place free; then everybody hears of it. With
         REMOVE, nothing of it stays."""
@@ -326,6 +333,10 @@ class Keeper(Companion):
         )
         self._close_ready(READY)
         self._execute_begun()
+        if self.config.bound_to and self.bonds is None:
+            from mydocker.services.bound import bind
+
+            self.bonds = bind(self.config, self.connections, store=self.store, ended=self._lose_other)
 
     def _execute_begun(self) -> None:
         """Start the commands of the host for a container that runs; if one fails, it is stopped."""

@@ -61,6 +61,7 @@ def create(
     owner: str = "",
     stdin_once: bool = False,
     host_commands: HostCommands | None = None,
+    bound_to: tuple[str, ...] = (),
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
@@ -87,6 +88,7 @@ def create(
         owner=owner,
         stdin_once=stdin_once and spec.stdin_open,
         host_commands=host_commands,
+        bound_to=bound_to,
     )
     return directory.create(store, config), image
 

@@ -124,7 +124,7 @@ class ProjectRun:
         recreated: set[str] = set()
         for instance in self.instances:
             old = there.get(instance.name)
-            follows = any(each.restart and each.name in recreated for each in instance.depends_on)
+            follows = any((each.restart or each.bound) and each.name in recreated for each in instance.depends_on)
             keeps = not follows and not self.options.force_recreate
             if old and keeps and _is_same(old, instance) and not self._has_new_image(old):
                 self.running.append(RunningInstance(instance, old, is_new=False))
@@ -148,6 +148,7 @@ class ProjectRun:
             environ=self.environ,
             labels=instance.labels,
             host_commands=instance.host_commands,
+            bound_to=instance.bound_to,
             owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
             progress=self.progress,
         )
@@ -188,15 +189,22 @@ class ProjectRun:
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
-            self._take_news(interrupts, until)
+            self._take_news(interrupts, min(filter(None, (until, self._settled_at())), default=None))
+
+    def _settled_at(self) -> float | None:
+        """When the next one will have run for long enough, if somebody waits for that."""
+        young = [each for each in self.running if each.is_well and not each.is_settled]
+        return min((each.settled_at for each in young), default=None) if self.options.wait else None
 
     def _missing(self) -> Iterator[str]:
         """What those that are not there yet wait for."""
         for each in self.running:
-            if each.ended or _is_well(each):
+            if each.ended or each.is_settled:
                 continue
             why = "has not started"
-            if each.begun and each.is_up:
+            if each.is_well:
+                why = "has just started"
+            elif each.begun and each.is_up:
                 why = f"is {each.state.health} ({each.state.health_output or 'no output'})"
             elif each.begun:
                 why = f"is {each.state.status} (exit code {each.state.exit_code})"
@@ -242,19 +250,11 @@ class ProjectRun:
     def _tell_manager(self) -> None:
         """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
         count as alive: its watchdog is to restart it."""
-        if not self._waiting() and all(each.ended or _is_well(each) for each in self.running):
+        if not self._waiting() and all(each.ended or each.is_well for each in self.running):
             self.manager.ready(f"{len(self.running)} running")
         self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
-    def _stop_bound(self, ended: RunningInstance) -> None:
-        """Stop those that are bound to one that has ended."""
-        for each in self.running:
-            is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
-            if is_bound and each.begun and not each.ended and not each.stopping:
-                each.stop()
-
     def _has_ended(self, each: RunningInstance) -> None:
-        self._stop_bound(each)
         if each.instance.is_pod:
             return
         if not self.options.detach:
@@ -343,7 +343,7 @@ class ProjectRun:
                 raise LaunchError(f"{each.instance.title} exited with code {each.state.exit_code}")
             if each.state.health == "unhealthy":
                 raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
-        return all(each.ended or _is_well(each) for each in self.running)
+        return all(each.ended or each.is_settled for each in self.running)
 
     # ending
 
@@ -391,11 +391,6 @@ def remaining(until: float | None) -> float | None:
     return None if until is None else max(0.0, until - time.monotonic()) * 1000
 
 
-def _is_well(each: RunningInstance) -> bool:
-    """Whether it runs, and is healthy, if it has a healthcheck."""
-    return each.is_up and each.state.health in ("", "healthy")
-
-
 def _reached(each: RunningInstance, condition: str) -> bool:
     if condition == COMPLETED:
         return each.ended and not each.failed
@@ -422,7 +417,7 @@ def _is_same(container: Container, instance: Instance) -> bool:
     """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
     config = container.config
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
-    if config.host_commands != instance.host_commands:
+    if (config.host_commands, config.bound_to) != (instance.host_commands, instance.bound_to):
         return False
     return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
 
