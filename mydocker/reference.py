@@ -55,12 +55,14 @@ class Platform(Record):
 
     @classmethod
     def parse(cls, text: str, *, of_any_system: bool = False) -> Platform:
-        """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name, in any case; what
-        means the same is the same afterwards (containerd/platforms, Normalize). Another system than Linux is refused,
-        unless OF_ANY_SYSTEM: no container can be started for it."""
+        """`linux/arm64`, `linux/arm/v7`, or an architecture alone, under its Go or its kernel name, in any case.
+        `linux` alone is this machine's. What means the same is the same afterwards (containerd/platforms, Normalize).
+        Another system than Linux is refused, unless OF_ANY_SYSTEM: no container can be started for it."""
         parts = text.lower().replace("x86-64", "x86_64").split("/")
         if not all(part.strip("._") and _ALNUM.issuperset(part.replace("_", "").replace(".", "")) for part in parts):
             raise UsageError(f"platform {text!r}: expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")
+        if parts == ["linux"]:
+            return cls.host()
         if len(parts) == 1:
             parts.insert(0, "linux")
         if len(parts) > 3 or (parts[0] != "linux" and not of_any_system):

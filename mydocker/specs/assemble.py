@@ -30,7 +30,7 @@ def assemble(values: Mapping[str, Any], *, origin: Origin) -> ContainerSpec:
         command=command,
         labels={**values.get("label_file", {}), **values.get("labels", {})},
         environment={**values.get("env_file", {}), **values.get("environment", {})},
-        volumes=tuple(mount for key in _MOUNTS for mount in values.get(key, ())),
+        volumes=tuple(dict.fromkeys(mount for key in _MOUNTS for mount in values.get(key, ()))),
         namespaces=namespaces,
         joined_namespaces={key: values[key] for key in _SHARED if isinstance(values.get(key), str)},
         network_mode=network_mode,
@@ -91,10 +91,12 @@ def _path_contradictions(expect: Expect) -> Iterator[tuple[str, str]]:
 
 
 def _mount_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    mounts = [(key, mount.target) for key in _MOUNTS for mount in values.get(key) or () if mount]
-    last = {target: key for key, target in mounts}
+    """The same mount twice is none, as for Docker."""
+    mounts = [(key, mount) for key in _MOUNTS for mount in values.get(key) or () if mount]
+    last = {mount.target: key for key, mount in mounts}
     seen: set[str] = set()
-    twice = {target for _, target in mounts if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
+    different = [mount.target for mount in dict.fromkeys(mount for _, mount in mounts)]
+    twice = {target for target in different if target in seen or seen.add(target)}  # type: ignore[func-returns-value]
     for target in sorted(twice):
         yield last[target], f"two volumes have the target {target!r}"
 

@@ -299,8 +299,8 @@ def written_cpuset(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
 
 
-def assignments(pairs: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in pairs.items()]
+def assignments(pairs: Mapping[str, str | None]) -> list[str]:
+    return [name if value is None else f"{name}={value}" for name, value in pairs.items()]
 
 
 def written_hosts(hosts: tuple[tuple[str, str], ...]) -> list[str]:

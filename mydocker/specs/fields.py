@@ -219,7 +219,7 @@ FIELDS: tuple[Field, ...] = (
         common=True,
         metavar="NAME[=VALUE]",
         yaml_type="pairs",
-        parse=values.variable,
+        parse=values.own_variable,
         docker=field_types.assignments,
         quadlet="Environment",
         merge="update",

@@ -56,6 +56,15 @@ def _changed() -> oci.Image:
 def _images() -> dict[str, oci.Image]:
     closed = oci.layer({".": oci.Dir(mode=0o700, uid=8, gid=12), "srv/kept": oci.Dir(mode=0o700, uid=8)})
     text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
+    own = {
+        "bin": oci.DIR,
+        "bin/busybox": oci.Link("/bin/busybox"),
+        "run": oci.Program(b'#!bin/busybox sh\necho "$0 $1"\n'),
+    }
+    script = oci.layer({"srv/app": oci.DIR, **{f"srv/app/{name}": entry for name, entry in own.items()}})
+    numbered = oci.layer(
+        {"etc/passwd": b"root:x:0:0::/root:/bin/sh\n7:x:50:60::/seven:/bin/sh\n8:x:7:70::/eight:/bin/sh\n"}
+    )
     settings = {"env": ["A=image", "B=image", "PATH=/bin"], "user": "mail:users", "working_dir": "/srv/app"}
     return {
         "library/alpine": busybox.alpine(),
@@ -66,6 +75,8 @@ def _images() -> dict[str, oci.Image]:
         "lab/text": busybox.alpine(text),
         "lab/closed": busybox.alpine(closed, volumes=["/data/deep", "/data", "/srv/kept"], env=["HOME="]),
         "lab/mtab": busybox.alpine(oci.layer({"etc/mtab": oci.Link("/proc/self/mounts")})),
+        "lab/script": busybox.alpine(script, working_dir="/srv/app", cmd=["./run", "cmd"]),
+        "lab/numbered": busybox.alpine(numbered),
         "lab/reset": busybox.alpine(entrypoint=[""], cmd=["echo", "cmd"]),
         "lab/blank": busybox.alpine(cmd=[""]),
         **{f"lab/user{number}": busybox.alpine(user=user) for number, user in enumerate(USERS)},

@@ -131,6 +131,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_seen[a new workdir]": "it is not made",
         "test_seen[--tmpfs]": "not noexec",
         "test_init_passes_on_the_exit_code": "its init ends with 1 where there is no such command",
+        "test_a_name_alone_unsets_what_the_image_sets": "the image's stays",
         "test_env_file[a mark of byte order]": "taken for a part of the name",
         "test_env_file_refused[white space]": "allowed",
         "test_env_file_refused[not UTF-8]": "allowed",

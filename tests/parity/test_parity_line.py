@@ -120,6 +120,45 @@ def test_exit_code_of_other_images(peer: Peer, name: str) -> None:
     assert (done.stdout, done.code) == (b"", code), done
 
 
+RELATIVE = {  # the options, and the command; the interpreter of the script is found from the working directory, too
+    "the image's": ((), (), "./run cmd"),
+    "from the working directory": ((), ("./run", "x"), "./run x"),
+    "below it": (("-w", "/srv"), ("app/bin/busybox", "echo", "x"), "x"),
+    "above it": (("-w", "/srv/app/bin"), ("../../app/bin/busybox", "echo", "x"), "x"),
+    "an entrypoint": (("--entrypoint", "./run"), ("x",), "./run x"),
+    "with an init": (("--init",), ("./run", "x"), "./run x"),
+    "as a user": (("-u", "4242"), ("./run", "x"), "./run x"),
+}
+
+
+@pytest.mark.parametrize("name", RELATIVE)
+def test_a_relative_path_of_the_command(peer: Peer, name: str) -> None:
+    options, argv, expected = RELATIVE[name]
+    assert peer.run(*options, argv=argv, image="lab/script") == Result(f"{expected}\n".encode(), b"", 0)
+
+
+def test_a_relative_path_of_exec(peer: Peer) -> None:
+    with peer.start(
+        "--name", "parity-relative", argv=("sh", "-c", "echo ready; exec sleep 60"), image="lab/script"
+    ) as run:
+        assert run.stdout and run.stdout.readline() == b"ready\n"
+        assert peer.command("exec", "parity-relative", "./run", "x") == Result(b"./run x\n", b"", 0)
+        assert peer.command("exec", "-w", "/srv", "parity-relative", "app/bin/busybox", "echo", "x").stdout == b"x\n"
+        assert peer.command("exec", "-w", "/", "parity-relative", "./run").code in (126, 127)
+        run.kill()
+        peer.command("rm", "-f", "parity-relative")
+
+
+NUMBERED = {"7": "7 70 /eight", "50": "50 60 /seven", "9": "9 0 /"}
+
+
+@pytest.mark.parametrize("user", NUMBERED)
+def test_a_number_is_no_name(peer: Peer, user: str) -> None:
+    """Though an account is called so."""
+    done = peer.run("-u", user, argv=("sh", "-c", "echo $(id -u) $(id -g) $HOME"), image="lab/numbered")
+    assert done == Result(f"{NUMBERED[user]}\n".encode(), b"", 0)
+
+
 ENTRYPOINTS = {
     "the image's": ((), (), "entry one two"),
     "arguments": ((), ("three",), "entry three"),
@@ -183,6 +222,7 @@ SEEN = {
     "no workdir": ((), "pwd", "/"),
     "a label and a name": (("--name", "parity-x", "-l", "a=b"), "echo ok", "ok"),
     "two dashes": (("--",), "echo ok", "ok"),
+    "a platform without a processor": (("--platform", "linux"), "echo ok", "ok"),
     "a long option with =": (("--env=A=1", "--workdir=/tmp"), "echo $A; pwd", "1\n/tmp"),
     "short options together": (("-it", "--tty=false"), "echo ok", "ok"),
     "a flag with a value": (("--read-only=false",), "touch /x; echo ok", "ok"),
@@ -200,6 +240,11 @@ SEEN = {
         ("--tmpfs", "/t:size=1m,mode=700,exec"),
         "grep ' /t ' /proc/mounts | grep -c noexec; stat -c %a /t; df -k /t | tail -1 | awk '{print $2}'",
         "0\n700\n1024",
+    ),
+    "--tmpfs and access times": (
+        ("--tmpfs", "/t:strictatime,size=1m", "--tmpfs", "/u:noatime,async", "--tmpfs", "/v:relatime"),
+        "grep -E ' /[tuv] ' /proc/mounts | sort | grep -o -E '^tmpfs /.|noatime|relatime' | xargs",
+        "tmpfs /t tmpfs /u noatime tmpfs /v relatime",
     ),
     "--read-only --tmpfs": (("--read-only", "--tmpfs", "/t"), "touch /t/x; ls /t", "x"),
     "--shm-size": (("--shm-size", "1m"), "df -k /dev/shm | tail -1 | awk '{print $2}'", "1024"),
@@ -308,6 +353,13 @@ def test_env_files_give_way_to_options(peer: Peer, tmp_path: pathlib.Path) -> No
 def test_what_the_image_says(peer: Peer) -> None:
     done = peer.run("-e", "B=flag", argv=("sh", "-c", "echo $A $B; id -un; id -gn; pwd"), image="lab/settings")
     assert done == Result(b"image flag\nmail\nusers\n/srv/app\n", b"", 0)
+
+
+def test_a_name_alone_unsets_what_the_image_sets(peer: Peer) -> None:
+    script = 'echo "${A-unset} ${B-unset}"'
+    done = peer.run("-e", "A", "-e", "B", argv=("sh", "-c", script), image="lab/settings", env={"B": "host"})
+    assert done == Result(b"unset host\n", b"", 0)
+    assert peer.sh('echo "${A-unset}"', "-e", "A=1", "-e", "A") == "unset\n"
 
 
 def test_a_directory_as_volume(peer: Peer, tmp_path: pathlib.Path) -> None:

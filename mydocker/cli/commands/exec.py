@@ -71,20 +71,20 @@ def _run_directory(text: str) -> str:
     return look.unpaused(Store.open(os.environ), text)
 
 
-def _environment(options: list[Option]) -> dict[str, str]:
-    """The variables that OPTIONS set, those of files first. Raises UsageError."""
+def _environment(options: list[Option]) -> dict[str, str | None]:
+    """The variables that OPTIONS set, those of files first; None is unset. Raises UsageError."""
     files, assignments = texts(ENV_FILE, options), texts(ENV, options)
-    environment: dict[str, str] = {}
+    environment: dict[str, str | None] = {}
     if files:
         from mydocker.specs.environment.files import read_docker_file
 
         for path in files:
             environment |= read_docker_file(path, environ=os.environ)
     if assignments:
-        from mydocker.specs.values import Scope, variable
+        from mydocker.specs.values import Scope, own_variable
 
         for text in assignments:
-            environment |= variable(text, Scope(directory="", environ=os.environ))
+            environment |= own_variable(text, Scope(directory="", environ=os.environ))
     return environment
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+from mydocker.cli.common import complain
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show_json
 from mydocker.errors import ImageNotFoundError, LaunchError
@@ -26,32 +27,49 @@ _PREFIXES = tuple(f"{each}:" for each in FILE_SYSTEMS)
 
 
 def inspect_command(argv: list[str]) -> int:
-    """Print an array with an object for each container or image that ARGV names; 0."""
+    """Print an array with an object for each container or image that ARGV names; 0, or 1 if one is missing."""
     options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
     found: list[dict[str, Any]] = []
+    missing: list[ImageNotFoundError] = []
     for name in options.names:
-        location = Reference.parse(name).location if name.startswith(_PREFIXES) else None
-        if location and options.type != "container":
-            found.append(_in_file(location))
-            continue
-        container = _container(store, name) if options.type != "image" and not platform else None
-        if container:
-            found.append(described.document(container, _image(store, container), volumes=f"{store.root}/volumes"))
-        elif options.type == "container":
-            raise ImageNotFoundError(f"no such container: {name}", hint="see 'mydocker ps -a'")
-        else:
-            images = catalog.find(store, name, environ=os.environ, platform=platform, known=known)
-            found += [_described(store, image) for image in images]
+        try:
+            found += _documents(store, name, type=options.type, platform=platform, known=known)
+        except ImageNotFoundError as error:
+            missing.append(error)
     if options.format is None:
         show_json(found)
     else:
         from mydocker.cli.output.go_template import render_all
 
         print(render_all(options.format, found), end="")
-    return 0
+    for each in missing:
+        complain(each)
+    return 1 if missing else 0
+
+
+def _documents(
+    store: Store, name: str, *, type: str | None, platform: Platform | None, known: catalog.Known
+) -> list[dict[str, Any]]:
+    """Those of what is called NAME. Raises ImageNotFoundError."""
+    location = Reference.parse(name).location if name.startswith(_PREFIXES) else None
+    if location and type != "container":
+        return [_in_file(location)]
+    container = _container(store, name) if type != "image" and not platform else None
+    if container:
+        return [described.document(container, _image(store, container), volumes=f"{store.root}/volumes")]
+    if type == "container":
+        raise ImageNotFoundError(f"no such container: {name}", hint="see 'mydocker ps -a'")
+    try:
+        images = catalog.find(store, name, environ=os.environ, platform=platform, known=known)
+    except ImageNotFoundError:
+        if type or platform:
+            raise
+        hint = "see 'mydocker ps -a' and 'mydocker images'"
+        raise ImageNotFoundError(f"no such container or image: {name}", hint=hint) from None
+    return [_described(store, image) for image in images]
 
 
 def _container(store: Store, name: str) -> Container | None:

@@ -39,7 +39,8 @@ HEADINGS = {
     "Ports": "PORTS",
     "Names": "NAMES",
 }
-_FILTERS = ("ancestor", "exited", "health", "id", "label", "name", "network", "status", "volume")
+_AGE = ("before", "since")
+_FILTERS = ("ancestor", *_AGE, "exited", "health", "id", "label", "name", "network", "status", "volume")
 _OF_SPECS = {"network", "volume"}  # filters that take more than a list reads
 _TABLE = "table"
 
@@ -91,10 +92,25 @@ def _chosen(everything: Sequence[Kind], options: list[Option], wanted: dict[str,
     found = sorted(everything, key=lambda container: container.config.created, reverse=True)
     if not is_on(ALL, options) and most is None and not latest and "status" not in wanted:
         found = [container for container in found if container.is_alive]
-    found = [container for container in found if _matches(container, wanted)]
+    others = {key: [_created(everything, name) for name in wanted.get(key, ())] for key in _AGE}
+    facts = {key: values for key, values in wanted.items() if key not in _AGE}
+    found = [each for each in found if _matches(each, facts) and _is_in_time(each, **others)]
     if latest or (most is not None and most >= 0):
         return found[: 1 if latest else most]
     return found
+
+
+def _created(everything: Sequence[Listed], name: str) -> float:
+    """When the container called NAME was created."""
+    for container in everything:
+        if name and (container.config.title == name.removeprefix("/") or container.config.id.startswith(name)):
+            return container.config.created
+    raise UsageError(f"no such container: {name}", hint="see 'mydocker ps -a'")
+
+
+def _is_in_time(container: Listed, *, before: list[float], since: list[float]) -> bool:
+    created = container.config.created
+    return all(created < each for each in before) and all(created > each for each in since)
 
 
 def _number(text: str | None) -> int | None:
@@ -105,7 +121,7 @@ def _number(text: str | None) -> int | None:
         raise UsageError(f"invalid argument {text!r} for -n, --last: expected a number", hint=hint) from None
 
 
-def _show(found: list[dict[str, str]], *, quiet: bool) -> None:
+def _show(found: Sequence[dict[str, str]], *, quiet: bool) -> None:
     if quiet:
         for row in found:
             print(row["ID"])
@@ -113,7 +129,7 @@ def _show(found: list[dict[str, str]], *, quiet: bool) -> None:
         show([*HEADINGS.values()], [[row[key] for key in HEADINGS] for row in found])
 
 
-def _print(found: list[dict[str, str]], form: str) -> None:
+def _print(found: Sequence[dict[str, str]], form: str) -> None:
     if form == "json":  # an object on each line, as with Docker
         import json
 

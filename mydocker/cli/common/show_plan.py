@@ -45,6 +45,8 @@ _ATTRIBUTES = {
     kernel.ATTR_NOSUID: "nosuid",
     kernel.ATTR_NODEV: "nodev",
     kernel.ATTR_NOEXEC: "noexec",
+    kernel.ATTR_NOATIME: "noatime",
+    kernel.ATTR_STRICTATIME: "strictatime",
 }
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mydocker.errors import UsageError
+from mydocker.errors import UsageError, printable
 from mydocker.json_output import dump
 from mydocker.record import Record
 
@@ -28,6 +28,7 @@ _TOKEN = re.compile(
 _ESCAPES = (("\\t", "\t"), ("\\n", "\n"))  # which Docker's commands replace in a format (cli, Format.templateFormat)
 _MISSING = "<no value>"
 _TABLE = "table "
+_LABEL = ".Label"
 
 
 class Template:
@@ -193,6 +194,9 @@ class _Tokens:
 
     def _operand(self) -> Value:
         kind, token = self.kind, self.take()
+        if token == _LABEL and self.kind == "string":
+            self.parser.template.fields.append("Label")
+            return _label(_text(self.take()))
         if kind == "field":
             if token != ".":
                 self.parser.template.fields.append(token.removeprefix("."))
@@ -204,7 +208,7 @@ class _Tokens:
         elif kind == "word" and token in _CONSTANTS:
             return _constant(_CONSTANTS[token])
         elif kind in ("string", "number"):
-            return _constant(token[1:-1] if token[0] == "`" else json.loads(token))
+            return _constant(int(token) if kind == "number" else _text(token))
         else:
             raise _wrong(f"{{{{{self.text}}}}}: unexpected {token!r}")
         return _field(value, self.take()) if self.kind == "field" and self.left[0] != "." else value
@@ -242,6 +246,22 @@ def _literal(text: str) -> Step:
 
 def _constant(value: object) -> Value:
     return lambda scope: value
+
+
+def _text(literal: str) -> str:
+    return literal[1:-1] if literal[0] == "`" else str(json.loads(literal))
+
+
+def _label(name: str) -> Value:
+    """The method of Docker's rows; one that there is not is empty."""
+
+    def value(scope: _Scope) -> str:
+        labels = getattr(scope.dot, "labels", None)
+        if labels is None:
+            raise _wrong(f"{_LABEL}: there is no field Label")
+        return printable(labels.get(name, ""))
+
+    return value
 
 
 def _variable(name: str) -> Value:

@@ -67,7 +67,7 @@ def _of_runtime(spec: ContainerSpec, environment: Iterable[str]) -> tuple[Device
     if spec.runtime != "nvidia":
         return ()
     variables = {**dict(entry.partition("=")[::2] for entry in environment), **spec.environment}
-    listed = variables.get(_VISIBLE, "void")
+    listed = variables.get(_VISIBLE) or ""
     if listed in ("", "void", "none"):
         return ()
     which: dict[str, Any] = {"count": ALL} if listed == "all" else {"ids": tuple(listed.split(","))}

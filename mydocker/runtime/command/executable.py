@@ -35,34 +35,41 @@ _FAR = 2**62  # beyond any file, within what pread(2) takes
 def find_command(root: int, name: str, path: str) -> str:
     """The path of command NAME as execvp(3) would choose it, checked. Raises with exit code 127 or 126.
 
-    A name with a slash is a path. Else the first executable on PATH is taken, and an empty entry of
-    PATH is not the current directory (as in Go's exec.LookPath).
+    A name with a slash is a path, from the current directory if it is relative. Else the first executable on PATH is
+    taken, and an empty entry of PATH is not the current directory (as in Go's exec.LookPath).
     """
     if "/" in name:
-        check_executable(root, name)
+        _check_interpreter(root, name, _read_interpreter(root, name))
         return name
-    denied = None
+    refused: LaunchError | None = None
     for directory in path.split(":") if name else ():
         candidate = f"{directory}/{name}"
         if not directory.startswith("/"):
             continue
         try:
-            check_executable(root, candidate)
+            interpreter = _read_interpreter(root, candidate)
         except CommandNotFoundError:
             continue
         except CommandNotExecutableError as error:
-            denied = denied or error
+            refused = refused or error
+            continue
+        try:
+            _check_interpreter(root, candidate, interpreter)
+        except (CommandNotFoundError, CommandNotExecutableError) as error:
+            refused = refused or error
             continue
         return candidate
-    raise denied or CommandNotFoundError(f"{name!r}: executable file not found in the container's $PATH")
+    raise refused or CommandNotFoundError(f"{name!r}: executable file not found in the container's $PATH")
 
 
-def check_executable(root: int, path: str, *, depth: int = 0) -> None:
-    """Refuse what execve(2) would refuse, and interpreters that are magic links."""
-    if depth > INTERPRETER_DEPTH:
-        raise CommandNotExecutableError(f"{path}: too many interpreters")
+def _from_here(path: str) -> str:
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
+
+
+def _read_interpreter(root: int, path: str) -> str | None:
+    """What the kernel opens besides the file at PATH, which execve(2) would not refuse for itself."""
     try:
-        descriptor = open_regular(root, path)
+        descriptor = open_regular(root, _from_here(path))
     except OSError as error:
         raise refuse(path, error) from None
     except UnreadableFileError as error:
@@ -70,11 +77,27 @@ def check_executable(root: int, path: str, *, depth: int = 0) -> None:
     try:
         if not os.fstat(descriptor).st_mode & 0o111:
             raise CommandNotExecutableError(f"{path}: permission denied")
-        interpreter = _interpreter(descriptor)
+        return _interpreter(descriptor)
     finally:
         os.close(descriptor)
-    if interpreter:
-        check_executable(root, interpreter, depth=depth + 1)
+
+
+def _check_interpreter(root: int, path: str, interpreter: str | None) -> None:
+    """Refuse what execve(2) would refuse of the INTERPRETER of PATH, and of that one's, and magic links.
+
+    Where one is missing, the kernel says it of PATH (execve(2), ENOENT).
+    """
+    of, depth = path, 0
+    while interpreter:
+        depth += 1
+        if depth > INTERPRETER_DEPTH:
+            raise CommandNotExecutableError(f"{path}: too many interpreters")
+        try:
+            following = _read_interpreter(root, interpreter)
+        except CommandNotFoundError:
+            hint = "its lines end in \\r\\n, as on Windows" if interpreter.endswith("\r") else None
+            raise CommandNotFoundError(f"{of}: there is no {interpreter!r}, which runs it", hint=hint) from None
+        of, interpreter = interpreter, following
 
 
 def refuse(path: str, error: OSError) -> LaunchError:
@@ -110,7 +133,7 @@ def _foreign_machine(path: str) -> str:
     for _ in range(INTERPRETER_DEPTH):
         try:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-            descriptor = open_regular(root, path)
+            descriptor = open_regular(root, _from_here(path))
             os.close(root)
         except (OSError, UnreadableFileError):
             return ""

@@ -70,8 +70,8 @@ def _memberships(root: int, name: str) -> tuple[int, ...]:
 
 
 def _is(name: str | int, line: list[str]) -> bool:
-    """Whether a line is the account name: by its name, or by its number."""
-    return line[0] == str(name) or (isinstance(name, int) and line[2] == str(name))
+    """Whether a line is the account NAME: a number is never a name, though there may be one like it."""
+    return line[2] == str(name) if isinstance(name, int) else line[0] == name
 
 
 def _number(text: str) -> int:

@@ -45,7 +45,8 @@ class Packer:
             setattr(self.tar.fileobj, "closed", True)  # noqa: B010  # or it would be written nevertheless
 
     def add(self, top: int, name: str) -> None:
-        """Add the file or directory open at O_PATH descriptor TOP as NAME, "." for what is in a directory."""
+        """Add the file or directory open at O_PATH descriptor TOP as NAME; empty: what is in the directory, without it,
+        so that each name is a path from there, as in the archives of `docker export`."""
         if not stat.S_ISDIR(os.fstat(top).st_mode):
             self.add_entry(top, name)
             return
@@ -56,8 +57,8 @@ class Packer:
             if directory is None:  # another process has removed it
                 continue
             try:
-                path = f"{name}/{inside}" if inside else name
-                self.add_entry(directory, path)
+                if path := "/".join(filter(None, (name, inside))):
+                    self.add_entry(directory, path)
                 if kernel.file_system(directory)[0] not in KERNEL_FILE_SYSTEMS:
                     pending += self._add_files(directory, inside, name)
             finally:
@@ -66,6 +67,7 @@ class Packer:
     def _add_files(self, directory: int, inside: str, name: str) -> Iterator[str]:
         """Add what is in DIRECTORY but for directories, which are returned by their paths, the last one first."""
         above = f"{inside}/" if inside else ""
+        place = f"{name}/{above}" if name else above
         below = []
         for each in sorted(os.listdir(directory)):
             try:
@@ -75,13 +77,13 @@ class Packer:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                self._add_mount_point(directory, each, f"{name}/{above}{each}")
+                self._add_mount_point(directory, each, f"{place}{each}")
                 continue
             try:
                 if stat.S_ISDIR(os.fstat(entry).st_mode):
                     below.append(f"{above}{each}")
                 else:
-                    self.add_entry(entry, f"{name}/{above}{each}")
+                    self.add_entry(entry, f"{place}{each}")
             finally:
                 os.close(entry)
         return reversed(below)

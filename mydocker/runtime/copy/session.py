@@ -65,7 +65,7 @@ def stream_out(tree: Tree, path: str, out: BinaryIO, *, follow: bool) -> None:
 
     def pack(root: int, into: BinaryIO) -> None:
         place = find_source(root, path, follow=follow)
-        _pack(place.replace(contents_only=False), into, name=place.name)
+        _pack(place.replace(contents_only=False), into, name="." if place.contents_only else place.name)
 
     with _Helper(tree, pack) as helper:
         while data := helper.stream.read(1 << 16):
@@ -91,7 +91,7 @@ def export(tree: Tree, out: BinaryIO) -> None:
 
     def pack(root: int, into: BinaryIO) -> None:
         with Packer(into, whole=True) as packer:
-            packer.add(root, ".")
+            packer.add(root, "")
 
     with _Helper(tree, pack) as helper:
         while data := helper.stream.read(1 << 20):

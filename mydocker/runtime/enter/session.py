@@ -27,6 +27,7 @@ from mydocker.runtime.enter.supervisor import KILL, Charge, supervise
 from mydocker.runtime.streams import NULL, StreamPipes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import BinaryIO
 
     from mydocker.runtime.command.outcome import Outcome
@@ -41,18 +42,20 @@ def plan_command(
     plan: ExecPlan,
     argv: tuple[str, ...],
     *,
-    environment: dict[str, str],
+    environment: Mapping[str, str | None],
     user: User | None = None,
     working_dir: str | None = None,
     stdin_open: bool = False,
     tty: bool = False,
 ) -> ExecPlan:
-    """The plan of ARGV in the container of PLAN, with its environment and ENVIRONMENT. Raises LaunchError."""
+    """The plan of ARGV in the container of PLAN, with its environment and ENVIRONMENT, in which None unsets a variable.
+    Raises LaunchError."""
     check_command(plan.label, working_dir)
+    variables = {**plan.environment, **({"TERM": _TERM} if tty else {}), **environment}
     changed = {"user": user.user, "group": user.group} if user else {}
     return plan.replace(
         argv=argv,
-        environment={**plan.environment, **({"TERM": _TERM} if tty else {}), **environment},
+        environment={name: value for name, value in variables.items() if value is not None},
         working_dir=working_dir or plan.working_dir,
         stdin_open=stdin_open,
         tty=tty,

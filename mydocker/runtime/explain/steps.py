@@ -38,6 +38,8 @@ FLAGS = {
     kernel.ATTR_NOSUID: "nosuid",
     kernel.ATTR_NODEV: "nodev",
     kernel.ATTR_NOEXEC: "noexec",
+    kernel.ATTR_NOATIME: "noatime",
+    kernel.ATTR_STRICTATIME: "strictatime",
 }
 
 SECRETS = "/run/secrets/"

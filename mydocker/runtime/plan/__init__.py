@@ -312,7 +312,7 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
         name, separator, value = entry.partition("=")
         if name and separator and "\0" not in entry:
             environment[name] = value
-    return {**environment, **spec.environment}
+    return {name: value for name, value in {**environment, **spec.environment}.items() if value is not None}
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:

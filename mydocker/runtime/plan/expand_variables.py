@@ -22,8 +22,11 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
 def expanded(spec: ContainerSpec, env: Iterable[str], *, path: str) -> ContainerSpec:
     """SPEC without variables. ENV is the image's environment, NAME=VALUE each; PATH that of an image without one."""
     image = {"PATH": path, **{name: value for name, _, value in (entry.partition("=") for entry in env)}}
-    environment = {name: _replaced(value, lambda name: image.get(name, "")) for name, value in spec.environment.items()}
-    known = {**image, **environment}
+    environment = {
+        name: value if value is None else _replaced(value, lambda name: image.get(name, ""))
+        for name, value in spec.environment.items()
+    }
+    known = {name: value for name, value in {**image, **environment}.items() if value is not None}
     command = tuple(_replaced(argument, known.get) for argument in spec.command) if spec.command else spec.command
     return spec.replace(environment=environment, command=command)
 

@@ -329,8 +329,11 @@ def _copy_on_write(mount: Mount, host: Host, *, source: str, run_dir: str, numbe
     )
 
 
+_ACCESS_TIMES = {"": 0, "noatime": kernel.ATTR_NOATIME, "strictatime": kernel.ATTR_STRICTATIME}
+
+
 def _tmpfs(mount: TmpfsMount) -> Operation:
-    attributes = _attributes(mount)
+    attributes = _attributes(mount) | _ACCESS_TIMES[mount.access_times]
     attributes |= 0 if mount.executable else kernel.ATTR_NOEXEC
     attributes |= 0 if mount.setuid else kernel.ATTR_NOSUID
     numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 
-from mydocker.errors import printable
+from mydocker.errors import MydockerError, printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
 from mydocker.services.health import HEALTHY, as_of_image
 from mydocker.services.listing import rows
-from mydocker.specs.model import VolumeMount
+from mydocker.specs.model import Device, TmpfsMount, VolumeMount
 from mydocker.specs.model.parts import Logging
 from mydocker.specs.values.signal import name_of
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.image.model import ImageConfig
+    from mydocker.runtime.network import Lease
     from mydocker.services.containers import ContainerConfig, ContainerState
-    from mydocker.specs.model import Mount
+    from mydocker.specs.model import ContainerSpec, Mount
     from mydocker.specs.model.parts import Port
 
 NEVER = "0001-01-01T00:00:00Z"  # as Go writes a time that is not set
@@ -31,15 +33,26 @@ _OF_IMAGES = (
 )
 
 
-def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
-    """The fields that `docker ps --format` knows."""
+class Row(dict[str, str]):
+    """What `docker ps --format` knows by name, and the labels, of which it knows each: `{{.Label "NAME"}}`."""
+
+    labels: Mapping[str, str] = {}
+
+
+def row(container: Container, *, trunc: bool = True) -> Row:
+    """The fields of a line of `ps`."""
     spec = container.config.spec
-    return rows.brief(container, trunc=trunc) | {
-        "Networks": ",".join(addresses(container)) or spec.network_mode,
-        "Size": "",
-        "Mounts": printable(",".join(_mounted(mount) for mount in spec.volumes)),
-        "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in spec.volumes)),
-    }
+    found = Row(
+        {
+            **rows.brief(container, trunc=trunc),
+            "Networks": ",".join(addresses(container)) or spec.network_mode,
+            "Size": "",
+            "Mounts": printable(",".join(_mounted(mount) for mount in spec.volumes)),
+            "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in spec.volumes)),
+        }
+    )
+    found.labels = container.config.labels
+    return found
 
 
 def _mounted(mount: Any) -> str:
@@ -50,7 +63,7 @@ def document(container: Container, image: ImageConfig | None = None, *, volumes:
     """What `docker inspect` prints of a container of IMAGE, as far as there is such a thing here; the types are
     Docker's. VOLUMES: the directory of named ones."""
     config, state, spec = container.config, container.state, container.config.spec
-    command, connected = [*config.command], addresses(container)
+    command, connected = [*config.command], _connected(container)
     return {
         "Id": config.id,
         "Created": _time(config.created),
@@ -67,8 +80,8 @@ def document(container: Container, image: ImageConfig | None = None, *, volumes:
         "HostConfig": _host_config(config),
         "NetworkSettings": {
             "Ports": _published(container),
-            "IPAddress": connected.get("bridge", ""),
-            "Networks": {name: {"IPAddress": address} for name, address in connected.items()},
+            **{key: value for key, value in connected.get("bridge", _endpoint("")).items() if key != "Aliases"},
+            "Networks": connected,
         },
     }
 
@@ -77,10 +90,43 @@ def addresses(container: Container) -> dict[str, str]:
     """Those that it has now, by network: it may have been connected to some, or disconnected, since its start."""
     if not container.state.pid:
         return container.state.addresses
+    return {lease.network.name: lease.address for lease in _leases(container)}
+
+
+def _leases(container: Container) -> tuple[Lease, ...]:
     from mydocker.runtime.network.connections import listed
 
-    leases, _ = listed(f"{_state_directory(container)}/containers/{container.config.short_id}")
-    return {lease.network.name: lease.address for lease in leases}
+    return listed(f"{_state_directory(container)}/containers/{container.config.short_id}")[0]
+
+
+def _connected(container: Container) -> dict[str, dict[str, Any]]:
+    """How it is connected to each network."""
+    if not container.state.pid:
+        return {name: _endpoint(address) for name, address in container.state.addresses.items()}
+    return {lease.network.name: _of_lease(lease) for lease in _leases(container)}
+
+
+def _endpoint(address: str, *, mac: str = "", gateway: str = "", prefix: int = 0, address6: str = "") -> dict[str, Any]:
+    return {
+        "IPAddress": address,
+        "IPPrefixLen": prefix,
+        "Gateway": gateway,
+        "GlobalIPv6Address": address6,
+        "MacAddress": mac,
+        "Aliases": None,
+    }
+
+
+def _of_lease(lease: Lease) -> dict[str, Any]:
+    from mydocker.runtime.network.networks import load
+
+    found = _endpoint(lease.address, mac=lease.mac, address6=lease.address6)
+    try:
+        network = load(os.path.dirname(lease.directory), lease.network.name)
+    except MydockerError:  # it has just been removed, or is damaged
+        return found
+    gateway = "" if network.internal else network.subnet.gateway
+    return {**found, "IPPrefixLen": network.subnet.prefix, "Gateway": gateway, "Aliases": [*lease.aliases] or None}
 
 
 def _state_directory(container: Container) -> str:
@@ -107,7 +153,7 @@ def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any
         "Tty": spec.tty,
         "OpenStdin": spec.stdin_open,
         "StdinOnce": config.stdin_once,
-        "Env": [*inherited, *(f"{key}={value}" for key, value in spec.environment.items())],
+        "Env": [*inherited, *(f"{key}={value}" for key, value in spec.environment.items() if value is not None)],
         "Cmd": [*cmd] if cmd else None,
         "Image": config.image,
         "WorkingDir": spec.working_dir or (image.working_dir if image else ""),
@@ -116,6 +162,7 @@ def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any
         "ExposedPorts": {port: {} for port in config.ports},
         "Volumes": {path: {} for path in (*(image.volumes if image else ()), *_anonymous(spec.volumes))} or None,
         "StopSignal": name_of(spec.stop_signal) if spec.stop_signal else image.stop_signal if image else "",
+        "StopTimeout": math.ceil(spec.stop_grace_period),
         "Healthcheck": as_of_image(spec.healthcheck, image.healthcheck if image else {}) or None,
     }
 
@@ -129,7 +176,7 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
     spec, logging = config.spec, config.spec.logging or Logging()
     options = {"max-size": logging.max_size, "max-file": logging.max_file}
     return {
-        "Binds": [_bind(mount) for mount in spec.volumes if _type(mount) in ("bind", "volume")] or None,
+        "Binds": [_bind(mount) for mount in spec.volumes if _is_bound(mount)] or None,
         "NetworkMode": spec.network_mode,
         "PortBindings": _bindings(spec.ports),
         "PublishAllPorts": spec.publish_all,
@@ -147,20 +194,57 @@ def _host_config(config: ContainerConfig) -> dict[str, Any]:
         "Init": spec.init,
         "Privileged": spec.privileged,
         "ReadonlyRootfs": spec.read_only,
-        "Memory": spec.mem_limit or 0,
-        "MemorySwap": spec.memswap_limit or 0,
-        "NanoCpus": round((spec.cpus or 0) * 1e9),
-        "CpusetCpus": ",".join(map(str, spec.cpuset or ())),
-        "PidsLimit": spec.pids_limit,
-        "OomScoreAdj": spec.oom_score_adj or 0,
+        **_limits(spec),
+        **_isolation(spec),
         "ShmSize": spec.shm_size or _SHM_SIZE,
         "Sysctls": dict(spec.sysctls),
-        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in spec.ulimits.items()],
         "LogConfig": {
             "Type": logging.driver,
             "Config": {name: str(value) for name, value in options.items() if value is not None},
         },
     }
+
+
+def _limits(spec: ContainerSpec) -> dict[str, Any]:
+    return {
+        "Memory": spec.mem_limit or 0,
+        "MemorySwap": (2 * (spec.mem_limit or 0)) if spec.memswap_limit is None else spec.memswap_limit,
+        "MemoryReservation": spec.mem_reservation or 0,
+        "NanoCpus": round((spec.cpus or 0) * 1e9),
+        "CpuShares": spec.cpu_shares or 0,
+        "CpuPeriod": spec.cpu_period or 0,
+        "CpuQuota": spec.cpu_quota or 0,
+        "CpusetCpus": ",".join(map(str, spec.cpuset or ())),
+        "PidsLimit": spec.pids_limit,
+        "OomScoreAdj": spec.oom_score_adj or 0,
+        "Ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in spec.ulimits.items()],
+    }
+
+
+def _isolation(spec: ContainerSpec) -> dict[str, Any]:
+    from mydocker.specs.render.run_options import security_options, tmpfs_options
+
+    devices = [each for each in spec.devices if isinstance(each, Device)]
+    in_memory = [mount for mount in spec.volumes if isinstance(mount, TmpfsMount)]
+    return {
+        "PidMode": _mode(spec, "pid"),
+        "IpcMode": _mode(spec, "ipc") or "private",
+        "UTSMode": _mode(spec, "uts"),
+        "CgroupnsMode": _mode(spec, "cgroup") or "private",
+        "UsernsMode": "" if spec.userns_mode == "host" else spec.userns_mode,
+        "SecurityOpt": security_options(spec.security_opt) or None,
+        "GroupAdd": [str(each) for each in spec.group_add] or None,
+        "Devices": [
+            {"PathOnHost": each.source, "PathInContainer": each.target, "CgroupPermissions": "rwm"} for each in devices
+        ],
+        "Tmpfs": {mount.target: ",".join(tmpfs_options(mount)) for mount in in_memory} or None,
+        "VolumesFrom": [f"{each.container}{':ro' if each.read_only else ''}" for each in spec.volumes_from] or None,
+    }
+
+
+def _mode(spec: ContainerSpec, kind: str) -> str:
+    """Whose namespace of KIND the container has; empty for one of its own."""
+    return spec.joined_namespaces.get(kind) or ("" if kind in spec.namespaces else "host")
 
 
 def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
@@ -170,6 +254,11 @@ def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
         bound = {"HostIp": port.host_ip, "HostPort": str(port.published or "")}
         found.setdefault(f"{port.target}/{port.protocol}", []).append(bound)
     return found
+
+
+def _is_bound(mount: Mount) -> bool:
+    """A volume without a name is none of what is bound."""
+    return _type(mount) == "bind" or (isinstance(mount, VolumeMount) and bool(mount.volume))
 
 
 def _bind(mount: Any) -> str:
@@ -190,6 +279,7 @@ def _state(state: ContainerState) -> dict[str, Any]:
         "StartedAt": _time(state.started),
         "FinishedAt": _time(state.finished),
     }
+    described["Health"] = None
     if state.health:
         last = {"ExitCode": state.health_code, "Output": state.health_output}
         described["Health"] = {

@@ -102,6 +102,7 @@ class TmpfsMount(Mount):
     gid: int | None = None
     executable: bool = False
     setuid: bool = False
+    access_times: str = ""  # noatime or strictatime of mount(8); empty: relatime
 
 
 class FilesystemMount(Mount):
@@ -186,7 +187,7 @@ class ContainerSpec(Record):
     labels: Mapping[str, str] = {}
     entrypoint: tuple[str, ...] | None = None  # None: the image's; (): none
     command: tuple[str, ...] | None = None  # None: the image's CMD; (): none
-    environment: Mapping[str, str] = {}  # over the image's
+    environment: Mapping[str, str | None] = {}  # over the image's; None: not set, whatever the image says
     user: User | None = None
     group_add: tuple[str | int, ...] = ()  # supplementary groups in addition to the user's own
     expand: bool = False  # whether the image's variables are replaced in `environment` and `command`

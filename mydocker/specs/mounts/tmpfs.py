@@ -25,7 +25,11 @@ _SWITCHES: dict[str, dict[str, Any]] = {
     "noexec": {"executable": False},
     "suid": {"setuid": True},
     "nosuid": {"setuid": False},
-    "nodev": {},
+    "noatime": {"access_times": "noatime"},
+    "strictatime": {"access_times": "strictatime"},
+    **dict.fromkeys(("relatime", "atime", "nostrictatime"), {"access_times": ""}),
+    # no file system in memory differs by these
+    **dict.fromkeys(("nodev", "async", "sync", "dirsync", "diratime", "nomand"), {}),
 }
 
 

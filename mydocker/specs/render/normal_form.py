@@ -147,11 +147,13 @@ def _tmpfs(mount: TmpfsMount, data: dict[str, Any]) -> tuple[str, Any]:
     """The long form knows only size and mode."""
     options = [] if mount.size is None else [f"size={mount.size}"]
     options += [] if mount.mode is None else [f"mode={mount.mode:04o}"]
-    if (mount.inodes, mount.uid, mount.gid, mount.executable, mount.setuid) == (None, None, None, False, False):
+    short_only = (mount.inodes, mount.uid, mount.gid, mount.executable, mount.setuid, mount.access_times)
+    if short_only == (None, None, None, False, False, ""):
         own = dict(option.split("=") for option in options)
         return "volumes", {"type": "tmpfs", **data, **({"tmpfs": own} if own else {})}
     for name, value in (("nr_inodes", mount.inodes), ("uid", mount.uid), ("gid", mount.gid)):
         options += [] if value is None else [f"{name}={value}"]
     switches = (("ro", mount.read_only), ("exec", mount.executable), ("suid", mount.setuid))
     options += [name for name, is_on in switches if is_on]
+    options += [mount.access_times] if mount.access_times else []
     return "tmpfs", f"{mount.target}:{','.join(options)}"

@@ -249,6 +249,7 @@ def tmpfs_options(mount: TmpfsMount) -> Iterator[str]:
     """The options after the target, as mount(8) has them."""
     switches = {"ro": mount.read_only, "exec": mount.executable, "suid": mount.setuid}
     yield from (name for name, is_on in switches.items() if is_on)
+    yield from filter(None, [mount.access_times])
     numbers = {"size": mount.size, "nr_inodes": mount.inodes, "uid": mount.uid, "gid": mount.gid}
     yield from (f"{name}={number}" for name, number in numbers.items() if number is not None)
     if mount.mode is not None:
@@ -317,6 +318,11 @@ def _label(security: Security, engine: Engine) -> dict[str, str]:
         return parts
     own = {name: value for name, value in parts.items() if value != getattr(type(security.label), name)}
     return own or {"type": parts["type"]}
+
+
+def security_options(security: Security) -> list[str]:
+    """The values of docker run's --security-opt, but for the file of a filter, which is not known."""
+    return [str(value) for _, value in _security(security, Engine(command="docker run"), [])]
 
 
 def _security(security: Security, engine: Engine, notes: Notes) -> Iterator[Option]:

@@ -152,6 +152,13 @@ def variable(text: str, scope: Scope) -> dict[str, str]:
     return {key: scope.environ[key]} if key in scope.environ else {}
 
 
+def own_variable(text: str, scope: Scope) -> dict[str, str | None]:
+    """NAME=VALUE, or NAME, which copies the caller's value. If there is none, the container has none either, whatever
+    the image says (docker run, Compose)."""
+    key, equals, _ = text.partition("=")
+    return {key: None} if key and not equals and key not in scope.environ else {**variable(text, scope)}
+
+
 def working_dir(text: str, scope: Scope) -> str | None:
     """An absolute path in the container; empty text is the image's, as for Docker."""
     if text and not text.startswith("/"):

@@ -305,8 +305,9 @@ def test_images_for_another_platform(mydocker: Command, registry: Registry) -> N
         (("pull", "Nonsense"), 2, "lower-case"),
         (("pull", "--platform", "x/y/z/w", "alpine"), 2, "platform"),
         (("pull", "nonesuch/at-all"), 1, "not found"),
-        (("inspect", "nonesuch"), 1, "not in the store"),
-        (("inspect", "nonesuch", "--platform", "linux/arm64"), 1, "linux/arm64"),
+        (("inspect", "nonesuch", "-f", "{{.Id}}"), 1, "no such container or image: nonesuch"),
+        (("inspect", "nonesuch", "-f", "{{.Id}}", "--platform", "linux/arm64"), 1, "linux/arm64"),
+        (("inspect", "nonesuch", "-f", "{{.Id}}", "--type", "image"), 1, "not in the store"),
         (("history", "nonesuch"), 1, "not in the store"),
         (("history",), 2, "IMAGE"),
         (("tag", "nonesuch", "x"), 1, "not in the store"),
@@ -367,3 +368,13 @@ def test_a_reader_that_leaves_ends_a_command(mydocker: Command, registry: Regist
 )
 def test_a_time_is_shown_in_utc(text: str, shown: str) -> None:
     assert shown_time(text) == shown
+
+
+def test_inspect_shows_what_there_is(mydocker: Command, app: str) -> None:
+    """An array in any case, as programs read it."""
+    assert mydocker("pull", "-q", app).code == 0
+    done = mydocker("inspect", "nonesuch", app, "neither")
+    assert done.code == 1
+    assert [app in tag for each in json.loads(done.stdout) for tag in each["RepoTags"]] == [True]
+    assert [name in done.stderr.decode() for name in ("nonesuch", "neither")] == [True, True]
+    assert mydocker("inspect", "nonesuch").stdout == b"[]\n"

@@ -75,6 +75,10 @@ def names(mydocker: Command, *arguments: str) -> list[str]:
         ("-a -f volume=data", ["web"]),
         ("-a -f volume=/x", ["web"]),
         ("-a -f network=nothing", []),
+        ("-a -f since=web-2", ["sick", "db"]),
+        ("-a -f before=db", ["web-2", "web"]),
+        ("-a -f since=a0 -f before=/db", ["web-2"]),
+        ("-a -f since=sick", []),
     ],
 )
 def test_which_are_listed(listing: Command, arguments: str, expected: list[str]) -> None:
@@ -96,6 +100,9 @@ def test_forms(listing: Command) -> None:
     assert [row["Names"] for row in rows] == ["sick", "db", "web-2", "web"] and rows[1]["Status"] == "Created"
     chosen = listing("ps", "-a", "--format", "table {{.Names}}\t{{.State}}").stdout.decode().splitlines()
     assert chosen[0].split() == ["NAMES", "STATE"] and chosen[1].split() == ["sick", "exited"]
+    labels = listing("ps", "-a", "--format", '{{.Names}}={{.Label "tier"}}{{.Label `none`}}').stdout.decode().split()
+    assert labels == ["sick=", "db=back", "web-2=back", "web=front"]
+    assert listing("ps", "-a", "-f", "since=nonesuch").code == 2
     assert listing("ps", "-aq").stdout.split() == [b"a3" * 6, b"a2" * 6, b"a1" * 6, b"a0" * 6]
     assert listing("ps", "-aq", "--no-trunc").stdout.split()[0] == b"a3" * 32
 

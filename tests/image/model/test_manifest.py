@@ -239,6 +239,7 @@ def test_no_match_names_the_platforms_that_exist() -> None:
         ("linux/arm/5", "linux/arm/v5"),
         ("linux/i586", "linux/386"),
         ("riscv64", "linux/riscv64"),
+        ("Linux", str(Platform.host())),
     ],
 )
 def test_platforms_have_one_name(text: str, meaning: str) -> None:

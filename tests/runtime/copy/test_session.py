@@ -127,6 +127,9 @@ def test_archives_on_the_standard_streams(alpine: Command, tree: pathlib.Path, t
         done = alpine("cp", "streams-cp:/srv/given", "-")
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as back:
             assert sorted(back.getnames()) == ["given", *(f"given/{name}" for name in ALL)]
+        inside = alpine("cp", "streams-cp:/srv/given/.", "-")
+        with tarfile.open(fileobj=io.BytesIO(inside.stdout)) as back:
+            assert sorted(back.getnames()) == [".", *(f"./{name}" for name in ALL)]
         for bad in (b"no archive", archive.getvalue()[:100]):
             refused = alpine("cp", "-", "streams-cp:/srv", input=bad)
             assert refused.code == 125 and b"cannot read the archive" in refused.stderr, refused

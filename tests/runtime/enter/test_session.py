@@ -97,6 +97,8 @@ def _streams(mydocker: Command) -> None:
         assert mydocker("exec", "streams", "cat", input=b"unread").stdout == b""
         shown = mydocker("exec", "-e", "A=1", "-w", "/etc", "streams", "sh", "-c", "pwd; env", env={"TOKEN": "x"})
         assert b"/etc\n" in shown.stdout and b"A=1\n" in shown.stdout and b"TOKEN" not in shown.stdout
+        bare = mydocker("exec", "-e", "HOSTNAME", "-e", "TOKEN", "streams", "sh", "-c", "env", env={"TOKEN": "x"})
+        assert b"TOKEN=x\n" in bare.stdout and b"HOSTNAME" not in bare.stdout
         assert mydocker("exec", "streams", "sh", "-c", "ls /proc/self/fd").stdout == b"0\n1\n2\n3\n"
         user = mydocker("exec", "-u", "1000", "streams", "sh", "-c", "id -u; echo $HOME; grep CapEff /proc/self/status")
         assert user.stdout.split() == [b"1000", b"/", b"CapEff:", b"0" * 16] or user.code == 125

@@ -122,17 +122,23 @@ DOCKER: dict[str, Any] = {
     "Config": {
         "Hostname": str, "Domainname": str, "User": str, "Tty": bool, "OpenStdin": bool, "StdinOnce": bool, "Env": list,
         "Cmd": list, "Image": str, "WorkingDir": str, "Entrypoint": list, "Labels": dict, "ExposedPorts": dict,
-        "Volumes": dict, "StopSignal": str, "Healthcheck": dict,
+        "Volumes": dict, "StopSignal": str, "StopTimeout": int, "Healthcheck": dict,
     },
     "HostConfig": {
         "Binds": list, "NetworkMode": str, "PortBindings": dict, "PublishAllPorts": bool, "AutoRemove": bool,
         "RestartPolicy": {"Name": str, "MaximumRetryCount": int}, "CapAdd": list, "CapDrop": list, "Dns": list,
         "DnsOptions": list, "DnsSearch": list, "ExtraHosts": list, "Init": bool, "Privileged": bool,
         "ReadonlyRootfs": bool, "Memory": int, "MemorySwap": int, "NanoCpus": int, "CpusetCpus": str, "PidsLimit": int,
-        "OomScoreAdj": int, "ShmSize": int, "Sysctls": dict, "Ulimits": list,
+        "OomScoreAdj": int, "ShmSize": int, "Sysctls": dict, "Ulimits": list, "MemoryReservation": int,
+        "CpuShares": int, "CpuPeriod": int, "CpuQuota": int, "PidMode": str, "IpcMode": str, "UTSMode": str,
+        "CgroupnsMode": str, "UsernsMode": str, "SecurityOpt": list, "GroupAdd": list, "Devices": list, "Tmpfs": dict,
+        "VolumesFrom": list,
         "LogConfig": {"Type": str, "Config": dict},
     },
-    "NetworkSettings": {"Ports": dict, "IPAddress": str, "Networks": dict},
+    "NetworkSettings": {
+        "Ports": dict, "IPAddress": str, "IPPrefixLen": int, "Gateway": str, "GlobalIPv6Address": str,
+        "MacAddress": str, "Networks": dict,
+    },
 }  # fmt: skip
 
 FULL = """
@@ -176,6 +182,40 @@ def test_values_of_the_document() -> None:
     }
     assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
     assert (host["NanoCpus"], host["Memory"], host["LogConfig"]["Type"]) == (1_500_000_000, 64 << 20, "json-file")
+
+
+ISOLATION = """
+    --pid host --uts host --ipc container:x --group-add 7 --device /dev/fuse --tmpfs /t:size=1m,exec --stop-timeout 3
+    --security-opt no-new-privileges --security-opt seccomp=unconfined --security-opt systempaths=unconfined
+    -m 64m --memory-reservation 32m --cpu-shares 512 -v /anonymous --volumes-from y:ro alpine
+"""
+
+
+def test_values_of_its_isolation() -> None:
+    document = _document(container(ISOLATION))
+    host = document["HostConfig"]
+    assert [host[f"{kind}Mode"] for kind in ("Pid", "UTS", "Ipc", "Cgroupns", "Userns")] == [
+        *("host", "host", "container:x", "private", "")
+    ]
+    assert host["SecurityOpt"] == ["seccomp=unconfined", "no-new-privileges", "systempaths=unconfined"]
+    assert (host["GroupAdd"], host["Tmpfs"]) == (["7"], {"/t": "exec,size=1048576"})
+    fuse = {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"}
+    assert (host["Devices"], host["Binds"]) == ([fuse], None)
+    assert (host["Memory"], host["MemorySwap"], host["MemoryReservation"]) == (64 << 20, 128 << 20, 32 << 20)
+    assert (host["CpuShares"], host["VolumesFrom"]) == (512, ["container:y:ro"])
+    assert document["Config"]["StopTimeout"] == 3
+    plain = _document(container())["HostConfig"]
+    assert (plain["PidMode"], plain["IpcMode"], plain["SecurityOpt"], plain["Tmpfs"]) == ("", "private", None, None)
+
+
+def test_a_variable_that_is_unset_is_not_the_image_s() -> None:
+    image = ImageConfig(platform=Platform.host(), env=("A=image", "B=image"))
+    assert _document(container("-e A -e C alpine"), image)["Config"]["Env"] == ["B=image"]
+
+
+def test_no_health_is_null() -> None:
+    """So that a template may ask for it: `{{if .State.Health}}`."""
+    assert _document(container())["State"]["Health"] is None
 
 
 def test_what_the_image_says() -> None:

@@ -90,6 +90,7 @@ def container(text: str, more: str = "", name: str = "web.container") -> Contain
         ("Environment=A=1 'B=x y' \"C=$D\"\nEnvironment=E='q r'", "environment",
          {"A": "1", "B": "x y", "C": "$D", "E": "q r"}),
         ("Environment=A=1\nEnvironment=\nEnvironment=B=2", "environment", {"B": "2"}),
+        ("Environment=NONESUCH A=1", "environment", {"A": "1"}),
         ("Label=a=1 b=2\nAutoUpdate=registry", "labels", {"a": "1", "b": "2", "io.containers.autoupdate": "registry"}),
         ("AddCapability=CAP_NET_ADMIN sys_ptrace\nAddCapability=SYSLOG", "cap_add",
          ("NET_ADMIN", "SYS_PTRACE", "SYSLOG")),

@@ -89,6 +89,9 @@ def test_no_mount(text: str, message: str) -> None:
         ("/run:rw,noexec,nosuid,nodev", TmpfsMount(target="/run")),
         ("/run:size=64m,mode=1777", TmpfsMount(target="/run", size=64 << 20, mode=0o1777)),
         ("/run:exec,suid,ro", TmpfsMount(target="/run", executable=True, setuid=True, read_only=True)),
+        ("/run:noatime,sync", TmpfsMount(target="/run", access_times="noatime")),
+        ("/run:noatime,strictatime,diratime", TmpfsMount(target="/run", access_times="strictatime")),
+        ("/run:noatime,relatime", TmpfsMount(target="/run")),
         ("/run:uid=1000,gid=5,nr_inodes=10k", TmpfsMount(target="/run", uid=1000, gid=5, inodes=10240)),
     ],
 )
@@ -191,6 +194,9 @@ def test_the_flags_share_one_list() -> None:
     spec = parse_run(words.split(), environ={}, cwd="/").spec
     assert {mount.target for mount in spec.volumes} == {"/t", "/v", "/m"}
     assert (spec.shm_size, spec.read_only) == (1 << 30, True)
+    words = "-v /a:/x -v data:/y -v /a:/x --tmpfs /t --tmpfs /t alpine"
+    same = parse_run(words.split(), environ={}, cwd="/").spec
+    assert [mount.target for mount in same.volumes] == ["/x", "/y", "/t"]
     assert parse_run(["--shm-size=0", "alpine"], environ={}, cwd="/").spec.shm_size is None
 
 

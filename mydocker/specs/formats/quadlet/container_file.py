@@ -79,7 +79,12 @@ def _of_row(row: Field, settings: list[Setting], context: Context) -> Iterator[E
             yield row.key, data_at(each.value, boolean(each, context))
             continue
         words = resolve_words(each, context) if row.quadlet in SPLIT else [resolve(each, context)]
-        yield from ((row.key, text_at(each.value, word)) for word in words)
+        yield from ((row.key, text_at(each.value, word)) for word in words if not _says_nothing(row, word, context))
+
+
+def _says_nothing(row: Field, word: str, context: Context) -> bool:
+    """Whether WORD is the name of a variable that the caller has not: the image's stays then (podman-run(1), --env)."""
+    return row.key == "environment" and "=" not in word and word not in context.reader.scope.environ
 
 
 def _refuse(key: str, setting: Setting, context: Context) -> Iterator[Entry]:

@@ -44,6 +44,17 @@ class Background:
         return {name: each["IPAddress"] for name, each in found.items()}
 
 
+def test_how_a_container_is_connected(net: Background) -> None:
+    net.do("run -d --name x --network web --network-alias other alpine sleep 1000")
+    settings = json.loads(net.do("inspect x"))[0]["NetworkSettings"]
+    found, subnet = settings["Networks"]["web"], json.loads(net.do("network inspect web"))[0]["IPAM"]["Config"][0]
+    assert (found["Gateway"], str(found["IPPrefixLen"])) == (subnet["Gateway"], subnet["Subnet"].partition("/")[2])
+    assert found["MacAddress"] == net.do("exec x cat /sys/class/net/eth0/address").strip()
+    assert "other" in found["Aliases"] and (settings["Gateway"], settings["IPAddress"]) == ("", "")
+    net.do("kill x")
+    assert json.loads(net.do("inspect x"))[0]["NetworkSettings"]["Networks"] == {}
+
+
 @pytest.fixture
 def net(host: Host) -> Iterator[Background]:
     """A host with two networks."""
