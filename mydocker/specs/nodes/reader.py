@@ -41,6 +41,9 @@ class OpenFile:
         self.needed: list[str] = []  # paths of further files that its containers need
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
+        self.declared: object = None  # what a Compose file declares at its top
+        self.included: list[OpenFile] = []  # files that this one includes, and that include it
+        self.extended_by: OpenFile | None = None  # a file whose container extends one of this file
 
 
 class Reader(Record):

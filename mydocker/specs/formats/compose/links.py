@@ -54,7 +54,11 @@ def aliases_of(links: Iterable[Link], reader: Reader) -> dict[str, list[Node]]:
 def refuse_nameless(links: Iterable[Link], services: dict[str, Mapping], reader: Reader) -> None:
     """Refuse aliases for services that have no names in a network."""
     for link in links:
-        if link.alias != link.target and services[link.target].get("network_mode") is not None:
+        if link.alias == link.target:
+            continue
+        if link.target not in services:
+            reader.refuse(link.node, f"{link.target!r} is of another file, and so cannot have the alias {link.alias!r}")
+        elif services[link.target].get("network_mode") is not None:
             reader.refuse(link.node, f"{link.target!r} has a network_mode, and so cannot have the alias {link.alias!r}")
 
 
