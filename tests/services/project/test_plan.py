@@ -54,6 +54,34 @@ def test_what_starts_and_in_which_order(names: tuple[str, ...], profiles: tuple[
     assert _names(_project(SHOP, *profiles), *names) == expected
 
 
+@pytest.mark.parametrize(
+    ("names", "profiles", "expected"),
+    [
+        (("mock",), (), ["db", "mock"]),
+        (("admin",), ("dev",), ["db", "admin"]),
+        (("admin", "mock"), (), ["db", "mock", "admin"]),
+        (("web",), ("debug",), ["web"]),
+        (("admin",), (), "'db' takes part only with --profile dev"),
+        ((), ("debug",), "'db' takes part only with --profile dev"),
+        ((), (), ["web"]),
+    ],
+)
+def test_a_name_makes_the_profiles_of_its_service_active(
+    names: tuple[str, ...], profiles: tuple[str, ...], expected: list[str] | str
+) -> None:
+    """What else is not there does not matter to it (docs.docker.com, "Using profiles with Compose")."""
+    project = _project(
+        "services:\n  web: {image: x}\n  mock: {image: x, profiles: [dev, more], depends_on: [db]}\n"
+        "  db: {image: x, profiles: [dev]}\n  admin: {image: x, profiles: [debug], depends_on: [db]}\n",
+        *profiles,
+    )
+    if isinstance(expected, list):
+        assert _names(project, *names) == expected
+        return
+    with pytest.raises(MydockerError, match=expected):
+        chosen(project, names)
+
+
 def test_without_what_they_need() -> None:
     project = _project()
     assert _names(project, "web", "api", deps=False) == ["web", "api"]

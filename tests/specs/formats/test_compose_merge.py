@@ -243,7 +243,8 @@ def test_files_of_a_project_share_what_they_declare(
          ["main.yaml:2:39: network 'bck' is not declared under networks at the top of the file; did you mean 'back'?"]),
         ("include: [other.yaml]\nservices: {web: {image: x, networks: [n]}}", "networks: {n: {driver: x}}",
          ["other.yaml:1:24: network driver 'x' is not supported: expected bridge"]),
-        ("services: {web: {extends: {file: other.yaml, service: a}}}", "services: {a: {image: x, volumes: ['data:/d']}}",
+        ("services: {web: {extends: {file: other.yaml, service: a}}}",
+         "services: {a: {image: x, volumes: ['data:/d']}}",
          ["other.yaml:1:36: volume 'data' is not declared under volumes at the top of the file, or ./ before it for a "
           "directory"]),
         ("include: [other.yaml]\nservices: {web: {image: x, links: [a, 'a:b', c]}}", "services: {a: {image: x}}",
