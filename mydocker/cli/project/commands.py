@@ -19,7 +19,7 @@ from mydocker.image.store import Store
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, RUNNING, directory
-from mydocker.services.project.plan import SCALE_LIMIT, is_only_built
+from mydocker.services.project.plan import SCALE_LIMIT, followers, is_only_built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,6 +155,21 @@ def _rm(before: list[str], argv: list[str]) -> int:
     return _call("rm", gone[::-1]) or status if gone else status
 
 
+def _restart(before: list[str], argv: list[str]) -> int:
+    """Services that are to follow another one (`depends_on`, restart) are restarted after it."""
+    parser = _parser("restart")
+    parser.add_argument("--no-deps", action="store_true", help="leave alone what is to follow them")
+    options, services = split(parser, argv)
+    if {"-h", "--help"} & {*options}:
+        parser.parse_args(["--help"])
+    if services and "--no-deps" not in options:
+        found = _members(before)
+        found.of(services)
+        services = [*services, *followers(found.project, services)]
+    own = [word for word in options if word != "--no-deps"]
+    return on_each("restart", _is_any)(before, [*own, *services])
+
+
 def _port(before: list[str], argv: list[str]) -> int:
     parser = Parser("compose port", usage="SERVICE PORT", summary="Print where a port of a service is published")
     parser.add_argument("--index", type=int, metavar="NUMBER", help="of this container of the service (default: first)")
@@ -163,7 +178,11 @@ def _port(before: list[str], argv: list[str]) -> int:
     parser.add_argument("port", metavar="PORT", help="the port in the container")
     options = parser.parse_args(argv)
     container = _members(before).one(options.service, options.index)
-    return _call("port", [container.config.title, f"{options.port.partition('/')[0]}/{options.protocol}"])
+    from mydocker.cli.commands.port import published
+
+    places = published(container.config.title, f"{options.port.partition('/')[0]}/{options.protocol}")
+    print(places[0][1])  # one, whatever the number of addresses is: scripts take the text as it is
+    return 0
 
 
 def _cp(before: list[str], argv: list[str]) -> int:
@@ -274,7 +293,7 @@ COMMANDS: dict[str, Command] = {
     "port": _port,
     "ps": _services_of,
     "pull": _pull,
-    "restart": on_each("restart", _is_any),
+    "restart": _restart,
     "rm": _rm,
     "run": _run,
     "start": on_each("start", _is_idle),

@@ -7,11 +7,14 @@ import json
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.project.members import service_name
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import STATUSES, described
+from mydocker.specs.values.port import HIGHEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from mydocker.cli.project.members import Members
     from mydocker.services.containers import Container
@@ -59,15 +62,27 @@ def _show(project: str, found: list[Container], form: str, *, trunc: bool) -> No
         print(render_all(form, rows, headings=_HEADINGS), end="")
 
 
-def _row(project: str, container: Container, *, trunc: bool) -> dict[str, str]:
+def _row(project: str, container: Container, *, trunc: bool) -> dict[str, Any]:
+    """The fields that Compose has, of its types."""
     own = {
         "Name": container.config.title,
         "Service": service_name(container),
         "Project": project,
         "Health": container.state.health,
-        "ExitCode": str(container.state.exit_code),
+        "ExitCode": container.state.exit_code,
+        "Publishers": [_publisher(*place) for place in described.places(container)],
     }
     return described.row(container, trunc=trunc) | own
+
+
+def _publisher(address: str, number: str, target: str) -> dict[str, Any]:
+    port, _, protocol = target.partition("/")
+    return {
+        "URL": address.strip("[]"),
+        "TargetPort": whole_number(port, HIGHEST),
+        "PublishedPort": whole_number(number, HIGHEST) or 0,
+        "Protocol": protocol,
+    }
 
 
 def parser() -> Parser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 
 from mydocker.cli.commands.run import progress, working_directory
 from mydocker.cli.common import name_memory_kill, say
@@ -12,6 +13,7 @@ from mydocker.cli.containers.reserved_name import reserved
 from mydocker.cli.project.build import with_missing_images
 from mydocker.cli.project.members import is_terminal, options_first
 from mydocker.cli.project.options import add_project, load_cases
+from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store, prepare, run
 from mydocker.services.containers import PROJECT, SERVICE, start
@@ -83,7 +85,7 @@ def _spec(project: Project, own: Instance, options: argparse.Namespace, command:
     networks = [each if options.use_aliases else each.replace(aliases=()) for each in spec.networks]
     return spec.replace(
         name=given.name or f"{project.name}-{own.service}-run-{secrets.token_hex(6)}",
-        entrypoint=spec.entrypoint if given.entrypoint is None else given.entrypoint,
+        entrypoint=spec.entrypoint if given.entrypoint is None else _words(options.entrypoint),
         command=given.command if given.command is not None or given.entrypoint is not None else spec.command,
         environment={**spec.environment, **given.environment},
         labels={**spec.labels, **given.labels},
@@ -98,6 +100,14 @@ def _spec(project: Project, own: Instance, options: argparse.Namespace, command:
         stdin_open=not options.detach,
         restart=None,
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words of `--entrypoint`, which Compose splits as a shell does, other than `docker run`."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--entrypoint {text!r}: {str(error).lower()}") from None
 
 
 def _texts(options: argparse.Namespace, flag: str) -> list[str]:
@@ -132,8 +142,9 @@ def parser() -> Parser:
         add(*flags, action="append", default=[], metavar="VALUE", help="as for 'mydocker run' (repeatable)")
     for flags in (("--cap-add",), ("--cap-drop",)):
         add(*flags, action="append", default=[], metavar="NAME", help="as for 'mydocker run' (repeatable)")
-    for flags in (("-u", "--user"), ("-w", "--workdir"), ("--entrypoint",), ("--name",)):
+    for flags in (("-u", "--user"), ("-w", "--workdir"), ("--name",)):
         add(*flags, metavar="VALUE", help="as for 'mydocker run'")
+    add("--entrypoint", metavar="COMMAND", help="the program, and arguments that come before those of COMMAND")
     add("-d", "--detach", action="store_true", help="run it in the background, and print its name")
     add("--rm", action="store_true", help="remove it at its end, as every run without -d")
     add("--no-deps", action="store_true", help="do not start what the service depends on")

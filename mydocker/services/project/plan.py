@@ -95,6 +95,17 @@ def chosen(project: Project, names: Collection[str] = (), *, with_dependencies: 
     return _in_order(reduce(cases, taking))
 
 
+def followers(project: Project | None, names: Collection[str]) -> list[str]:
+    """The services that are restarted when those called NAMES are: `restart` of their dependency is on."""
+    found = [*names]
+    for name in found:  # which grows
+        for case in project.services if project else ():
+            own = service_of(case).name
+            if own not in found and any(each.restart and each.name == name for each in case.depends_on):
+                found.append(own)
+    return found[len(names) :]
+
+
 def _among(case: CaseSpec, cases: Sequence[CaseSpec]) -> tuple[Dependency, ...]:
     names = {service_of(each).name for each in cases}
     return tuple(each for each in case.depends_on if each.name in names)

@@ -87,7 +87,6 @@ def test_compose_defines_at_the_top_and_grants_to_services(here: Path) -> None:
         ("image: a\nconfigs: [{source: a, file: b, content: c}]",
          [NONE]),
         ("image: a\nsecrets: [{content: c}]", ["2:11: expected a target, or a source, which is its name"]),
-        ("image: a\nconfigs: [{target: b, content: c}]", ["2:20: volume target 'b' is not an absolute path"]),
         ("image: a\nconfigs: [{source: a, environment: NOPE}]", ["2:36: variable NOPE is needed and not set"]),
         ("image: a\nconfigs: [{source: a, contents: b}]",
          [NONE,

@@ -229,6 +229,7 @@ def _count(text: str, scope: values.Scope) -> int:
 def _project_name(node: Node | None, reader: Reader) -> str:
     name = project_name(reader.scope, reader.text(node) if node else "")
     if not is_valid(name):
-        message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
+        source = f", which {VARIABLE} sets" if reader.scope.environ.get(VARIABLE) else ""
+        message = f"project name {name!r}{source}: expected small letters, digits, _ and -, a letter or digit first"
         reader.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
     return name
