@@ -7,10 +7,10 @@ import secrets
 import shlex
 
 from mydocker.cli.commands.run import progress, working_directory
-from mydocker.cli.common import name_memory_kill, say
+from mydocker.cli.common import name_memory_kill, say, warnings_alone
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers.reserved_name import reserved
-from mydocker.cli.project.build import with_missing_images
+from mydocker.cli.project.build import POLICIES, with_missing_images, with_policy
 from mydocker.cli.project.members import is_terminal, options_first
 from mydocker.cli.project.options import add_project, load_cases
 from mydocker.errors import UsageError
@@ -43,8 +43,8 @@ def run_once(before: list[str], argv: list[str]) -> int:
     add_project(files)
     loaded = load_cases(files.parse_args(before), [])
     project = project_of(loaded.cases, active=loaded.active)
-    cases = chosen(project, [service], with_dependencies=not options.no_deps)
-    found = instances(project, with_missing_images(cases, loaded.cases), scale={})
+    cases = with_policy(chosen(project, [service], with_dependencies=not options.no_deps), options.pull)
+    found = instances(project, with_missing_images(cases, loaded.cases, always=options.build), scale={})
     own = next(each for each in found if each.service == service)
     spec = _spec(project, own, options, command)
     others = [each for each in found if each.service != service]
@@ -52,7 +52,8 @@ def run_once(before: list[str], argv: list[str]) -> int:
         _start(project, others, own)
     if options.detach:
         return _run_in_background(project, own, spec, remove=options.rm)
-    plan = prepare(spec, environ=os.environ, progress=progress())
+    quiet = options.quiet or options.quiet_pull
+    plan = prepare(spec, environ=os.environ, progress=warnings_alone if quiet else progress())
     with reserved(spec.name or "", plan.container_id):
         outcome = run(plan)
     name_memory_kill(outcome)
@@ -150,7 +151,11 @@ def parser() -> Parser:
     add("--no-deps", action="store_true", help="do not start what the service depends on")
     add("-P", "--service-ports", action="store_true", help="publish the ports of the service, too")
     add("--use-aliases", action="store_true", help="give it the names of the service in its networks")
-    add("-T", "--no-tty", action="store_true", help="no terminal, also if there is one")
+    add("-T", "--no-tty", "--no-TTY", action="store_true", help="no terminal, also if there is one")
     add("-i", "--interactive", action="store_true", help="accepted: the standard input is open")
+    add("--build", action="store_true", help="build images before containers start")
+    add("--pull", choices=POLICIES, help="when to pull images, in place of what the files say")
+    add("--quiet-pull", action="store_true", help="do not print how far a pull is")
+    add("-q", "--quiet", action="store_true", help="the same")
     add("service", metavar="SERVICE", help="a service of the Compose file")
     return parser

@@ -41,7 +41,10 @@ class UpOptions(Record):
     """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too, for at most
     `wait_timeout` seconds, if that is set. In the foreground, the end of one ends all with `abort_on_exit`, or if it
     has failed, with `abort_on_failure`; the exit code is that of the service `exit_code_from`. With `detach`, what
-    `needed_by` depends on is there as it needs it."""
+    `needed_by` depends on is there as it needs it.
+
+    `named` are the services that the caller has named, if not all: others are there for them alone, and end with them.
+    `stop_timeout`: seconds until one is killed, in place of its own time."""
 
     detach: bool = False
     wait: bool = False
@@ -49,7 +52,12 @@ class UpOptions(Record):
     abort_on_exit: bool = False
     abort_on_failure: bool = False
     exit_code_from: str = ""
-    force_recreate: bool = False
+    named: frozenset[str] = frozenset()
+    stop_timeout: float | None = None
+    force_recreate: bool = False  # those that are named
+    recreate_dependencies: bool = False  # the others
+    no_recreate: bool = False
+    no_start: bool = False
     remove_orphans: bool = False
     needed_by: Instance | None = None
 
@@ -87,6 +95,8 @@ class ProjectRun:
         before = {number: signal.signal(number, lambda *_: self._interrupt(writer)) for number in _SIGNALS}
         try:
             self._create({*services})
+            if self.options.no_start:
+                return 0
             self._loop(reader)
             return self._status()
         except BaseException:
@@ -124,14 +134,24 @@ class ProjectRun:
         for instance in self.instances:
             old = there.get(instance.name)
             follows = any(each.restart and each.name in recreated for each in instance.depends_on)
-            keeps = not follows and not self.options.force_recreate
-            if old and keeps and _is_same(old, instance) and not self._has_new_image(old):
+            if old and self._stays(old, instance, follows=follows):
                 self.running.append(RunningInstance(instance, old, is_new=False))
                 continue
             if old:
                 recreated.add(instance.service)
                 self._take_away(old)
             self.running.append(RunningInstance(instance, self._created(instance, old), is_new=True))
+
+    def _stays(self, old: Container, instance: Instance, *, follows: bool) -> bool:
+        """Whether the container OLD is the one of INSTANCE; not if that FOLLOWS one that has been made anew."""
+        options = self.options
+        if options.no_recreate:
+            return True
+        forced = options.force_recreate if self._is_named(instance) else options.recreate_dependencies
+        return not follows and not forced and _is_same(old, instance) and not self._has_new_image(old)
+
+    def _is_named(self, instance: Instance) -> bool:
+        return not self.options.named or instance.service in self.options.named
 
     def _has_new_image(self, container: Container) -> bool:
         """Whether the name of its image means another one by now, such as one that has been built anew."""
@@ -169,7 +189,7 @@ class ProjectRun:
         """Stop and remove one that was there."""
         if container.is_alive:
             self._before_stop(container)
-            stop.stop(container)
+            stop.stop(container, timeout=self.options.stop_timeout)
         directory.remove(self.store, directory.read(container.directory))
 
     # following
@@ -184,6 +204,11 @@ class ProjectRun:
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
+            named = [each for each in self.running if self._is_named(each.instance)]
+            if not (self.stopping or self.options.detach) and all(each.is_over for each in named):
+                self.stopping = True  # what they have needed is needed no more
+                self._stop_some()
+                continue
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
@@ -250,7 +275,7 @@ class ProjectRun:
         for each in self.running:
             is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
             if is_bound and each.begun and not each.ended and not each.stopping:
-                each.stop()
+                each.stop(self.options.stop_timeout)
 
     def _has_ended(self, each: RunningInstance) -> None:
         self._stop_bound(each)
@@ -353,7 +378,7 @@ class ProjectRun:
         for each in alive:
             if not each.stopping and each.instance.service not in needed:
                 self._before_stop(each.container)
-                each.stop()
+                each.stop(self.options.stop_timeout)
 
     def _stop_all(self, interrupts: int) -> None:
         self.stopping = True

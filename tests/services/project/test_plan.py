@@ -9,7 +9,7 @@ import pytest
 from mydocker.errors import MydockerError
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE
 from mydocker.services.project import Project
-from mydocker.services.project.plan import chosen, instances, is_project, project_of
+from mydocker.services.project.plan import chosen, followers, instances, is_project, project_of
 from mydocker.specs.load.load import load_files
 
 SHOP = """
@@ -80,6 +80,17 @@ def test_a_name_makes_the_profiles_of_its_service_active(
         return
     with pytest.raises(MydockerError, match=expected):
         chosen(project, names)
+
+
+def test_what_follows_a_service() -> None:
+    restart = "{condition: service_started, restart: true}"
+    project = _project(
+        f"services:\n  a: {{image: x}}\n  b: {{image: x, depends_on: {{a: {restart}}}}}\n"
+        f"  c: {{image: x, depends_on: {{b: {restart}, a: {{condition: service_started}}}}}}\n"
+        "  d: {image: x, depends_on: [a]}\n"
+    )
+    assert [followers(project, names) for names in (["a"], ["b"], ["d"], ["b", "c"])] == [["b", "c"], ["c"], [], []]
+    assert followers(None, ["a"]) == []
 
 
 def test_without_what_they_need() -> None:

@@ -42,6 +42,7 @@ def _file(target: str, content: str, **more: Any) -> FileMount:
     ("text", "volume"),
     [
         ("configs: [{source: a, content: 'x ${V} $$'}]", _file("/a", "x v $")),
+        ("configs: [{source: a, target: etc/b, content: x}]", _file("/etc/b", "x")),
         ("configs: [{target: /etc/a, environment: TOKEN}]", _file("/etc/a", "s3cret", reference=VARIABLE)),
         ("secrets: [{source: a, environment: TOKEN}]", _file("/run/secrets/a", "s3cret", reference=VARIABLE)),
         ("secrets: [{source: a, target: b/c, content: ''}]", _file("/run/secrets/b/c", "")),
