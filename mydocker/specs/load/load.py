@@ -350,7 +350,9 @@ def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -
     base = find_base(extension, reader, (*chain, document)) if extension else None
     if base is None:
         return values if "rootfs" in values else {"image": None, **values}  # so as not to be reported missing as well
+    replaced = {key.text for key, _ in document.entries if key.tag}
     theirs = _complete(base[0], base[1], (*chain, document))
+    theirs = {key: value for key, value in theirs.items() if key not in replaced}
     other = base[2]
     return merge(theirs if other is reader.file else placed(theirs, other.shown), values)
 

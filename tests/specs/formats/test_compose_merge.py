@@ -90,6 +90,36 @@ def test_a_key_of_a_service(base: str, over: str, key: str, expected: object) ->
     assert _web(base, over, X="$5").get(key) == expected
 
 
+_BASE = (
+    "image: x, entrypoint: [e], command: [c], environment: {A: 1}, ports: ['80:80'], volumes: ['d:/d'], networks: [a], "
+    "deploy: {resources: {limits: {memory: 64m}}}, depends_on: [db]"
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "over", "expected"),
+    [
+        ("tty: false", "", {"entrypoint": ["e"], "command": ["c"], "environment": {"A": "1"}, "mem_limit": "64m",
+                            "depends_on": {"db": {"condition": "service_started"}}}),
+        ("entrypoint: !reset null, environment: !override {B: 2}, deploy: !reset {}, depends_on: !reset []", "",
+         {"entrypoint": None, "command": ["c"], "environment": {"B": "2"}, "mem_limit": None, "depends_on": None}),
+        ("ports: !override ['81:81'], volumes: !reset []", "",
+         {"ports": [{"target": 81, "published": 81}], "volumes": None}),
+        ("networks: !override [b]", "", {"networks": {"shop_b": {"aliases": ["web"], "create": {}}}}),
+        ("volumes: !reset [], environment: !override {B: 2}", "volumes: ['e:/e'], environment: {C: 3}",
+         {"volumes": [{"type": "volume", "source": "shop_e", "target": "/e"}], "environment": {"B": "2", "C": "3"}}),
+        ("tty: false", "volumes: !override ['e:/e'], environment: !reset null",
+         {"volumes": [{"type": "volume", "source": "shop_e", "target": "/e"}], "environment": None}),
+    ],
+)  # fmt: skip
+def test_a_tag_is_about_what_a_base_has_too(own: str, over: str, expected: dict[str, object]) -> None:
+    top = "\nnetworks: {a: , b: }\nvolumes: {d: , e: }\n"
+    base = f"services: {{base: {{{_BASE}}}, db: {{image: y}}, web: {{extends: base, {own}}}}}{top}"
+    _write(base=base, over=f"services: {{web: {{{over}}}}}")
+    found = _shown(*(("base", "over") if over else ("base",)))["web"]
+    assert {key: found.get(key) for key in expected} == expected
+
+
 def test_networks_and_dependencies_are_merged_by_name() -> None:
     found = _web("networks: [a]", "networks: {b: {aliases: [w]}}")["networks"]
     assert {name: sorted(each["aliases"]) for name, each in found.items()} == {

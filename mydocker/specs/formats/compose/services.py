@@ -14,7 +14,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
 from mydocker.specs.formats.compose.build import built, is_for_another_system
 from mydocker.specs.formats.compose.declared import KINDS, Declared, services_of, visible
-from mydocker.specs.formats.compose.deploy import deployed, replicas_of
+from mydocker.specs.formats.compose.deploy import KEYS, deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.links import aliases_of, links_of, needing, read_external_links, refuse_nameless
 from mydocker.specs.formats.compose.merge import without_repeats
@@ -28,7 +28,7 @@ from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.formats.compose.passed_over import is_passed_over
 from mydocker.specs.formats.compose.volumes import DeclaredVolume, declared_volume, mounts
 from mydocker.specs.model.parts import Service
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, text_at
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, null_at, text_at
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.project import LETTERS, VARIABLE, is_valid, project_name
 
@@ -170,6 +170,7 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     members = {key.text: node for key, node in service.entries if not is_null(node)}
     deploy = deployed(members["deploy"], members, reader) if "deploy" in members else {}
     entries += [(key_at(value, own_key), value) for own_key, value in deploy.items()]
+    entries += _replaced(service)
     for key, node in service.entries:
         if is_null(node) or key.text in deploy or key.text in _HERE:
             continue
@@ -193,6 +194,16 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     aliases = project.aliases.get(name.text, ())
     entries += network_entries(name, members, project.networks, reader, aliases=aliases)
     return Mapping(**name.position, entries=tuple(entries))
+
+
+def _replaced(service: Mapping) -> Iterator[tuple[Scalar, Node]]:
+    """The keys of which SERVICE takes nothing from the one that it extends, as `!reset` and `!override` say, without a
+    value."""
+    for key, node in service.entries:
+        if key.tag and key.text not in (*_HERE, *_OF_SERVICE):
+            yield key, null_at(node)
+        if key.tag and key.text == "deploy":
+            yield from ((key.replace(text=name), null_at(node)) for name in KEYS)
 
 
 def _service(name: Scalar, members: Entries, project: str, reader: Reader) -> Service:
