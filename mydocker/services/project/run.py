@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
-from mydocker.errors import LaunchError, UsageError
+from mydocker.errors import LaunchError, MydockerError, UsageError
 from mydocker.kernel.processes import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
@@ -161,15 +161,16 @@ class ProjectRun:
 
     def _created(self, instance: Instance, old: Container | None) -> Container:
         """A new container of INSTANCE, which gets the addresses of the OLD one that it replaces, if they are free."""
-        container, _ = start.create(
-            instance.spec,
-            store=self.store,
-            environ=self.environ,
-            labels=instance.labels,
-            host_commands=instance.host_commands,
-            owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
-            progress=self.progress,
-        )
+        with _named(instance):
+            container, _ = start.create(
+                instance.spec,
+                store=self.store,
+                environ=self.environ,
+                labels=instance.labels,
+                host_commands=instance.host_commands,
+                owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
+                progress=self.progress,
+            )
         if old and old.state.last_addresses:
             state = container.state.replace(last_addresses=old.state.last_addresses)
             directory.write_state(container.directory, state)
@@ -319,7 +320,8 @@ class ProjectRun:
     def _start(self, each: RunningInstance) -> None:
         follows = not self.options.detach and each.instance.attach
         was_there = directory.has_keeper(each.container.directory)
-        connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
+        with _named(each.instance):
+            connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
         each.follow(connection)
         if connection is None and follows and not each.ended:
             each.attach()
@@ -402,6 +404,16 @@ class ProjectRun:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _named(instance: Instance) -> Iterator[None]:
+    """What is wrong within the `with` is about INSTANCE."""
+    try:
+        yield
+    except MydockerError as error:
+        error.message = f"{instance.title}: {error.message}"
+        raise
 
 
 def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> None:

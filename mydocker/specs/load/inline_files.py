@@ -55,9 +55,12 @@ def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
     if sources == ["file"] and not ids and not mode:
         path = reader.value(source, values.path)
         return BindMount(target=target, read_only=True, source=path) if path else None
+    before = len(reader.problems)
     content = reader.value(source, _READERS[sources[0]])
     if content is None:
-        return None
+        if not reader.forgives(before):
+            return None
+        content = ""
     reference = _reference(sources[0], source, content, reader, secret=secret)
     return FileMount(target=target, read_only=True, content=content, reference=reference, secret=secret, **ids, **mode)
 

@@ -91,9 +91,17 @@ def load_project(
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
     alone: bool = False,
+    starts_nothing: bool = False,
 ) -> list[CaseSpec]:
-    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
-    loaded = LoadedFiles(project.paths, image=image, ignored=project.ignored, is_project=True)
+    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`. STARTS_NOTHING: files
+    that these only read, such as env_file, may be missing."""
+    loaded = LoadedFiles(
+        project.paths,
+        image=image,
+        ignored=project.ignored,
+        only_check=alone or starts_nothing,
+        is_project=True,
+    )
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
     try:

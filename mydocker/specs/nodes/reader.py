@@ -74,6 +74,16 @@ class Reader(Record):
         self.file.warnings += (each.replace(message=f"ignored: {each.message}") for each in refused)
         return True
 
+    def forgives(self, before: int) -> bool:
+        """Whether nothing is to run, and what was refused since BEFORE, the number of problems then, is so only because
+        of what is around the file: then it becomes warnings."""
+        new = self.problems[before:]
+        if not new or self.file is None or not self.file.only_check or not all(each.outside for each in new):
+            return False
+        self.problems[before:] = []
+        self.file.warnings += new
+        return True
+
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
         """The result of ACTION; its error is recorded at NODE."""
         try:

@@ -337,6 +337,51 @@ def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, sh
     assert (done.code, b"name the project with -p" in done.stderr) == (2, True)
 
 
+def test_what_down_removes_of_volumes(alpine: Command, shop: pathlib.Path) -> None:
+    """Those that the file declares, under whatever name; not those that are external."""
+    _write(shop, web=_service("true", ", volumes: ['data:/d', 'named:/n', 'ext:/e']"))
+    with (shop / "compose.yaml").open("a") as file:
+        file.write("volumes: {data: , named: {name: named-otherwise}, ext: {external: true}}\n")
+    assert alpine("volume", "create", "ext").code == 0
+    assert alpine("up", cwd=shop).code == 0
+    assert alpine("down", "-v", cwd=shop) == Result(b"", b"", 0)
+    assert alpine("volume", "ls", "-q").stdout == b"ext\n"
+    assert alpine("volume", "rm", "ext").code == 0
+
+
+def test_what_is_there_is_reached_without_what_it_was_made_with(alpine: Command, shop: pathlib.Path) -> None:
+    """Files of variables and secrets are for `up` alone."""
+    (shop / "site.env").write_text("A=1\n")
+    secrets = "secrets: {s: {environment: TOKEN}}\n"
+    _write(shop, web=SLEEPER.replace("}", ", env_file: site.env, secrets: [s]}"))
+    with (shop / "compose.yaml").open("a") as file:
+        file.write(secrets)
+    assert alpine("up", "-d", cwd=shop, env={"TOKEN": "x"}).code == 0
+    (shop / "site.env").unlink()
+    done = alpine("up", "-d", cwd=shop)
+    assert (done.code, b"no such file" in done.stderr, b"TOKEN is needed" in done.stderr) == (125, True, True), done
+    assert alpine("compose", "exec", "web", "cat", "/run/secrets/s", cwd=shop) == Result(b"x", b"", 0)
+    assert alpine("compose", "ps", "--services", cwd=shop) == Result(b"web\n", b"", 0)
+    assert alpine("down", "-t", "0", cwd=shop) == Result(b"", b"", 0)
+    assert _containers(alpine) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (", user: nobody-here", 125, b"mydocker: web-1: unable to find user 'nobody-here'"),
+        (", volumes: ['./gone:/x']", 125, b"mydocker: web-1: bind source "),
+        (", image: nope/nope, pull_policy: never", 125, b"mydocker: web-1: image nope/nope:latest for "),
+        (", entrypoint: [nope]", 127, b"mydocker: web-1: 'nope': executable file not found"),
+    ],
+)
+def test_what_cannot_start_is_named(alpine: Command, shop: pathlib.Path, more: str, code: int, message: bytes) -> None:
+    service = _service("true", more)
+    _write(shop, db=_service("true"), web=service.replace("image: alpine, ", "") if "image: n" in more else service)
+    done = alpine("up", cwd=shop)
+    assert (done.code, message in done.stderr) == (code, True), done
+
+
 @pytest.mark.parametrize("options", [(), ("-p", "p")], ids=["by its file", "by its name"])
 def test_down_of_some_services(alpine: Command, shop: pathlib.Path, options: tuple[str, ...]) -> None:
     """The other ones stay, and so does what they share: their network, and those that web depends on."""
