@@ -6,6 +6,7 @@ What is opened `inside` one stays there, so one thread can be the server in one 
 from __future__ import annotations
 
 import os
+import pathlib
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -77,6 +78,16 @@ def mounted(source: str | os.PathLike[str], target: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", target], check=True)
+
+
+@contextmanager
+def open_to_all(device: str, directory: pathlib.Path) -> Iterator[None]:
+    """DEVICE, such as /dev/fuse, as udev makes it, for all users; a node in DIRECTORY is in its place meanwhile."""
+    node = directory / os.path.basename(device)
+    os.mknod(node, 0o020666, os.stat(device).st_rdev)
+    node.chmod(0o666)
+    with mounted(node, device):
+        yield
 
 
 def udp_server(place: Machine, *, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:

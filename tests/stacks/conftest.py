@@ -8,14 +8,14 @@ import pathlib
 import pwd
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 from lab import debian
 from lab.command import Command, await_end_of_processes, command, granted
 from lab.compose import Stack
-from lab.machines import Machine, link, mounted
+from lab.machines import Machine, link, open_to_all
 from lab.networks import Host
 
 FIRST = 400_000  # of the user's ids
@@ -45,7 +45,7 @@ def loaded(
             user: pwd.struct_passwd = request.getfixturevalue("user")
             stack.enter_context(granted(user, FIRST))
             ready = request.getfixturevalue("make_second_user")()
-            stack.enter_context(_tun(ready.directory))
+            stack.enter_context(open_to_all("/dev/net/tun", ready.directory))
         done = ready("load", "-q", "-i", _visible(layout, ready.directory), timeout=120)
         assert done.code == 0, done
         yield ready
@@ -58,14 +58,6 @@ def _visible(layout: pathlib.Path, directory: pathlib.Path) -> str:
     for path in (target, *target.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return str(target)
-
-
-def _tun(directory: pathlib.Path) -> AbstractContextManager[None]:
-    """/dev/net/tun as udev makes it, for all users, in the tests' own mount namespace."""
-    node = directory / "tun"
-    os.mknod(node, 0o020666, os.makedev(10, 200))
-    node.chmod(0o666)
-    return mounted(node, "/dev/net/tun")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ could not be killed otherwise.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -79,6 +80,8 @@ class Server:
             os.close(os.open(_DEVICE, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
             hint = f"load the module fuse; in a container, start that with --device {_DEVICE}"
+            if error.errno == errno.EACCES:
+                hint = f"as root: chmod 666 {_DEVICE}, which is what udev makes of it"
             raise HostError(f"{what}, and {_DEVICE}: {error.strerror}", hint=hint) from None
         return program
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 from lab import busybox, oci
 from lab.command import Command, command, granted
+from lab.machines import open_to_all
 from lab.oci import DIR, OPAQUE, WHITEOUT, CharDevice, Dir, Entry, Fifo, File, Hardlink, Link, layer
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw+ep, linux/capability.h
@@ -88,7 +89,13 @@ def ranges(user: pwd.struct_passwd) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def ordinary(make_second_user: Callable[[], Command], layout: pathlib.Path, ranges: None) -> Command:
+def fuse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with open_to_all("/dev/fuse", tmp_path_factory.mktemp("fuse")):
+        yield
+
+
+@pytest.fixture(scope="module")
+def ordinary(make_second_user: Callable[[], Command], layout: pathlib.Path, ranges: None, fuse: None) -> Command:
     return _with_image(make_second_user(), layout)
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import pytest
 from lab import trees
 from lab.command import Command
+from lab.machines import mounted
 from lab.processes import within
 from lab.trees import Tree
 
@@ -245,6 +246,16 @@ def test_a_damaged_file_is_an_error(person: Person, place: str) -> None:
     done = person.mydocker("run", "--network", "none", f"squashfs:{path}", "true")
     assert (done.code, done.stdout, b"the file may be damaged" in done.stderr) == (125, b"", True), done
     assert b"Traceback" not in done.stderr and within(20, lambda: _is_unused(person))
+
+
+def test_a_user_who_may_not_open_fuse_gets_an_error(
+    ordinary: Command, squashfs: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    os.mknod(tmp_path / "fuse", 0o020600, os.stat("/dev/fuse").st_rdev)
+    with mounted(tmp_path / "fuse", "/dev/fuse"):
+        done = ordinary("run", "--network", "none", f"squashfs:{squashfs}", "true")
+    assert done.code == 125 and b"and /dev/fuse: Permission denied" in done.stderr, done
+    assert b"chmod 666 /dev/fuse" in done.stderr
 
 
 def test_without_fuse_a_user_gets_an_error(ordinary: Command, squashfs: pathlib.Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command, await_end_of_processes, granted
-from lab.machines import Machine, link, mounted
+from lab.machines import Machine, link, open_to_all
 from lab.networks import Host
 
 from mydocker import idmap, kernel
@@ -22,11 +22,7 @@ OUTSIDE = "192.168.77.2"  # the other machine's address
 
 @pytest.fixture
 def tun(tmp_path: pathlib.Path) -> Iterator[None]:
-    """/dev/net/tun as udev makes it, for all users."""
-    node = tmp_path / "tun"
-    os.mknod(node, 0o020666, os.makedev(10, 200))
-    node.chmod(0o666)
-    with mounted(node, "/dev/net/tun"):
+    with open_to_all("/dev/net/tun", tmp_path):
         yield
 
 
