@@ -205,15 +205,26 @@ class ProjectRun:
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
-            named = [each for each in self.running if self._is_named(each.instance)]
-            if not (self.stopping or self.options.detach) and all(each.is_over for each in named):
-                self.stopping = True  # what they have needed is needed no more
-                self._stop_some()
+            if self._is_done():
+                self._end_others()
                 continue
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
             self._take_news(interrupts, until)
+
+    def _is_done(self) -> bool:
+        """Whether the services have ended that are named, if some are, and what they have needed is still there."""
+        named = [each for each in self.running if self._is_named(each.instance)]
+        return not (self.stopping or self.options.detach) and all(each.is_over for each in named)
+
+    def _end_others(self) -> None:
+        """Stop what only the services that are named have needed, and let go of what was running before."""
+        self.stopping = True
+        for each in [each for each in self.running if each.was_running and not each.is_over]:
+            each.close()
+            self.running.remove(each)
+        self._stop_some()
 
     def _missing(self) -> Iterator[str]:
         """What those that are not there yet wait for."""
@@ -322,6 +333,7 @@ class ProjectRun:
         was_there = directory.has_keeper(each.container.directory)
         with _named(each.instance):
             connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
+        each.was_running = was_there
         each.follow(connection)
         if connection is None and follows and not each.ended:
             each.attach()

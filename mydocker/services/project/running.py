@@ -33,6 +33,7 @@ class RunningInstance:
         self.output: socket.socket | None = None
         self.states: socket.socket | None = None
         self.begun = self.ended = self.stopping = False
+        self.was_running = False  # before this run
         self._rest: dict[bool, bytes] = {}
         self._requests: list[socket.socket] = []
 

@@ -249,6 +249,10 @@ def test_services_that_are_named_are_followed_and_end_the_run(alpine: Command, s
     ):
         done = alpine("up", "-t", "0", *words, cwd=shop)
         assert ({*done.stdout.splitlines()}, done.code, _containers(alpine)) == (expected, 0, {}), (words, done)
+    assert alpine("up", "-d", "db", cwd=shop).code == 0
+    assert alpine("up", "web", cwd=shop).stdout == b"web-1  | web\n"
+    assert alpine("compose", "ps", "--services", cwd=shop).stdout == b"db\n"  # as it was there before
+    _remove(alpine)
     done = alpine("up", "-t", "0", "--timestamps", "--no-log-prefix", "web", cwd=shop)
     assert re.fullmatch(rb"20\d\d-\d\d-\d\dT[0-9:.]+Z web\n", done.stdout), done
 
