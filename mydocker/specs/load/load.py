@@ -9,6 +9,7 @@ from mydocker.nearest import nearest
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
+from mydocker.specs import values as values_of
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
@@ -309,7 +310,8 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
     if build := part.get("build"):
-        part["build"] = build.replace(origin=build.origin.within(shown))
+        place = build.context or values_of.path(".", reader.scope)  # by default, the file's own
+        part["build"] = build.replace(origin=build.origin.within(shown), context=place)
     container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
     return CaseSpec(container=container, service=_service(container.name or "", file), **part)
 

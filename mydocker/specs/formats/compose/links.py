@@ -28,8 +28,10 @@ class Link(Record):
 
 def links_of(service: Mapping, services: Iterable[str], reader: Reader) -> tuple[Link, ...]:
     """The links of SERVICE to others of SERVICES."""
-    known, found = dict.fromkeys(services), []
-    for node in _items(service, "links", reader):
+    found: list[Link] = []
+    nodes = _items(service, "links", reader)
+    known = dict.fromkeys(services) if nodes else {}
+    for node in nodes:
         target, _, alias = reader.text(node, expected="SERVICE or SERVICE:ALIAS").partition(":")
         if target in known:
             found.append(Link(target=target, alias=alias or target, node=text_at(node, alias or target)))

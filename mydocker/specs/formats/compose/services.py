@@ -142,7 +142,8 @@ def _links(services: tuple[tuple[Scalar, Node], ...], own: Declared) -> dict[str
     reader = own.reader
     named = {key.text: service for key, service in services if isinstance(service, Mapping)}
     before = len(reader.problems)
-    links = {name: links_of(service, services_of(own), reader) for name, service in named.items()}
+    every_name = services_of(own)
+    links = {name: links_of(service, every_name, reader) for name, service in named.items()}
     every = [link for each in links.values() for link in each]
     refuse_nameless(every, named, reader)
     aliases = aliases_of(every, reader)
