@@ -246,7 +246,7 @@ def printable(text: str) -> str:
 
 def spelled(text: str) -> str:
     """TEXT with what is not printed, or changes the direction of writing, as an escape."""
-    return "".join(c if c.isprintable() else _spelled(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _spelled(c) for c in text)
 
 
 def inert(line: str) -> str:

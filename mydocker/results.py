@@ -6,7 +6,7 @@ from typing import Self
 
 from mydocker.errors import MydockerError
 from mydocker.record import Record
-from mydocker.runtime.launch import outcome as runtime
+from mydocker.runtime.command import outcome as runtime
 
 _LAST_LINES = 10  # of what a command that failed wrote to stderr, in its error
 

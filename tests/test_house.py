@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -57,16 +57,38 @@ ARROWS = {
 WARM = """
 mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.run mydocker.cli.common
 mydocker.errors mydocker.image mydocker.image.model mydocker.image.model.config mydocker.image.model.json_input
-mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.kernel
+mydocker.image.resolve mydocker.image.store mydocker.image.store.remove_tree mydocker.image.store_root mydocker.kernel
 mydocker.kernel.beneath mydocker.kernel.clib mydocker.kernel.signals mydocker.record mydocker.reference
-mydocker.runtime mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
-mydocker.runtime.launch.outcome mydocker.runtime.launch.parent mydocker.runtime.launch.privileges
-mydocker.runtime.launch.run_directory mydocker.runtime.launch.supervise mydocker.runtime.plan
-mydocker.runtime.plan.executable mydocker.runtime.plan.host mydocker.runtime.plan.operations
-mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts mydocker.runtime.plan.users
+mydocker.runtime mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
+mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
+mydocker.runtime.launch mydocker.runtime.launch.child mydocker.runtime.launch.cleanup_process
+mydocker.runtime.launch.parent mydocker.runtime.launch.run_directory mydocker.runtime.plan mydocker.runtime.plan.host
+mydocker.runtime.plan.operations mydocker.runtime.plan.root mydocker.runtime.plan.standard_mounts
 mydocker.runtime.seccomp mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs mydocker.specs.argv
-mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.model mydocker.specs.values
-mydocker.specs.values.capability
+mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.flags mydocker.specs.model
+mydocker.specs.values mydocker.specs.values.capability
+"""
+
+# and to execute a command in a container that runs in the background
+WARM_EXEC = """
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.exec mydocker.errors
+mydocker.image mydocker.image.store_root mydocker.kernel mydocker.kernel.beneath mydocker.kernel.clib
+mydocker.kernel.enter mydocker.kernel.process_title mydocker.kernel.processes mydocker.kernel.signals mydocker.record
+mydocker.runtime mydocker.runtime.command mydocker.runtime.command.executable mydocker.runtime.command.outcome
+mydocker.runtime.command.privileges mydocker.runtime.command.supervise mydocker.runtime.command.users
+mydocker.runtime.enter mydocker.runtime.enter.container mydocker.runtime.enter.entrant mydocker.runtime.enter.session
+mydocker.runtime.enter.supervisor mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs
+mydocker.specs.flags
+"""
+
+# and to list containers
+WARM_PS = """
+mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.ps mydocker.cli.common
+mydocker.cli.common.table mydocker.errors mydocker.image mydocker.image.store_root mydocker.kernel
+mydocker.kernel.clib mydocker.kernel.signals mydocker.number mydocker.record mydocker.runtime
+mydocker.runtime.inspect mydocker.runtime.inspect.running mydocker.services mydocker.services.containers
+mydocker.services.listing mydocker.services.listing.rows mydocker.services.listing.stored mydocker.specs
+mydocker.specs.as_json mydocker.specs.flags
 """
 
 DOORS = ["_ctypes", "ctypes", "requests", "sh", "yaml"]
@@ -101,6 +123,9 @@ multiprocessing pathlib pickle platform random re requests rich secrets selector
 struct subprocess tarfile tempfile textwrap threading tokenize tomllib traceback typing urllib urllib3 uuid weakref
 yaml zlib
 """
+IN_PROCESS = (
+    "from mydocker.bytecode import find_directly; find_directly(); from mydocker.cli import main; sys.exit(main())"
+)
 REPORT = """
 import sys
 sys.path.append({place!r})
@@ -252,6 +277,7 @@ def test_modules_are_imported_by_name() -> None:
     """An import by a string is one that no reader and no test of arrows sees; here are those whose name is data."""
     data = {
         "__init__.py",  # what `import mydocker` offers, when it is first asked for
+        "bytecode.py",  # every module of mydocker, as Python asks for it
         "cli/commands/__init__.py",  # a command, by the word on the command line
         "services/workers/interpreter.py",  # what a new interpreter is to do, by whoever starts it
     }
@@ -482,10 +508,50 @@ def test_a_warm_start_imports_only_the_listed_modules(warm: set[str]) -> None:
     assert sorted(name for name in warm if name.split(".")[0] == "mydocker") == WARM.split()
 
 
+@pytest.mark.root
+def test_a_command_in_a_container_imports_nothing_heavy(warm_exec: set[str]) -> None:
+    assert sorted(warm_exec & set(HEAVY.split())) == []
+
+
+@pytest.mark.root
+def test_a_command_in_a_container_imports_only_the_listed_modules(warm_exec: set[str]) -> None:
+    """What the entrant uses in the container's root has been imported before, so it is among them, too."""
+    assert sorted(name for name in warm_exec if name.split(".")[0] == "mydocker") == WARM_EXEC.split()
+
+
+@pytest.mark.root
+def test_a_list_of_containers_imports_nothing_heavy(warm_ps: set[str]) -> None:
+    assert sorted(warm_ps & set(HEAVY.split())) == []
+
+
+@pytest.mark.root
+def test_a_list_of_containers_imports_only_the_listed_modules(warm_ps: set[str]) -> None:
+    """None of those that say what a container is made of."""
+    assert sorted(name for name in warm_ps if name.split(".")[0] == "mydocker") == WARM_PS.split()
+
+
+@pytest.fixture
+def warm_ps(background: Command) -> set[str]:
+    """The modules that `ps` imports, where there are containers."""
+    return _loaded(IN_PROCESS, "ps", "-q", "--filter", "id=none", env=background.environment)
+
+
+@pytest.fixture
+def warm_exec(background: Command) -> set[str]:
+    """The modules that `exec` imports, of a container that runs in the background."""
+    return _loaded(IN_PROCESS, "exec", "warm-exec", "true", env=background.environment)
+
+
+@pytest.fixture
+def background(alpine: Command) -> Iterator[Command]:
+    """mydocker with a container `warm-exec` that runs in the background."""
+    started = alpine("run", "-d", "--network", "none", "--name", "warm-exec", "alpine", "sleep", "600")
+    assert started.code == 0, started
+    yield alpine
+    alpine("rm", "-f", "warm-exec")
+
+
 @pytest.fixture
 def warm(alpine: Command) -> set[str]:
     """The modules that a run of an image that is present imports."""
-    code = (
-        "from mydocker.bytecode import find_directly; find_directly(); from mydocker.cli import main; sys.exit(main())"
-    )
-    return _loaded(code, "run", "--network", "none", "alpine", "true", env=alpine.environment)
+    return _loaded(IN_PROCESS, "run", "--network", "none", "alpine", "true", env=alpine.environment)

@@ -7,8 +7,8 @@ import pytest
 from mydocker.errors import CommandNotFoundError, ErrorReport, HostError, LaunchError
 from mydocker.message import decode, encode
 from mydocker.record import Record
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.runtime.inspect.exec import SeparateResult
-from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.workers.messages import REPORTS, Failed, Inspected, Kept, Observed
 
 MESSAGES = [

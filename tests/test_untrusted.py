@@ -21,7 +21,7 @@ from lab.command import Command
 from mydocker.cli.common import table
 from mydocker.errors import Origin, inert, printable
 from mydocker.json_output import dump
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.case import CaseSpec

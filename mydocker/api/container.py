@@ -28,6 +28,7 @@ from mydocker.services import containers
 from mydocker.services.containers import ContainerState, control, directory
 from mydocker.services.containers import stop as stopping
 from mydocker.services.containers.log_files import read_log, timestamp
+from mydocker.services.listing import stored
 from mydocker.services.owned import access, lifecycle
 from mydocker.services.owned.owner import name_process
 from mydocker.services.owned.readiness import Conditions, joined, wait_for
@@ -232,7 +233,7 @@ class Container:
         _check_stream(stream)
         of_type("tail", tail, int, type(None))
         self._state()
-        entries = read_log(self._logs, tail=tail, follow=lambda: directory.has_keeper(self._placed.directory))
+        entries = read_log(self._logs, tail=tail, follow=lambda: stored.has_keeper(self._placed.directory))
         return joined(entries, stream=stream or "")
 
     def stop(self, *, signal: str | int | None = None, timeout: Duration | None = None) -> None:

@@ -7,7 +7,6 @@ import os
 import sys
 
 from mydocker.cli.commands import NEGATIVE, USAGE, command_module
-from mydocker.cli.common import complain
 from mydocker.errors import USAGE_FAILURE, ImageNotFoundError, MydockerError, UsageError, refused_by_host
 from mydocker.record import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 UNREAD = 141  # a shell's exit code for a program that SIGPIPE has ended
+_LIGHT = ("run", "exec", "ps")  # commands that start in little more time than Python does
 
 
 def entry() -> None:
@@ -41,20 +41,26 @@ def main(argv: list[str] | None = None) -> int:
         words = _known(words)
         return _dispatch(words)
     except MydockerError as error:
-        complain(error)
+        _complain(error)
         return _status(words[0] if words else "", error)
     except BrokenPipeError:  # such as that of `mydocker images | head`: it has read enough
         return UNREAD
     except (OSError, MemoryError) as error:
-        complain(refused_by_host(error))
+        _complain(refused_by_host(error))
         return USAGE_FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
+def _complain(error: MydockerError) -> None:
+    from mydocker.cli.common import complain  # which a command that succeeds does not need
+
+    complain(error)
+
+
 def _known(words: list[str]) -> list[str]:
     """WORDS, which begin with the name of a command."""
-    if words[:1] == ["run"]:  # a warm start reads no table
+    if words and words[0] in _LIGHT:  # a warm start reads no table
         return words
     from mydocker.cli.manual.catalogue import NAMES
 
@@ -68,7 +74,7 @@ def _known(words: list[str]) -> list[str]:
 def _dispatch(words: list[str]) -> int:
     """The command NAME is the function `NAME_command` of the module of that name, imported only when it is needed."""
     name, rest = words[0], words[1:]
-    if name == "run":
+    if name in _LIGHT:
         gc.disable()  # the process is so short that looking for what it could free costs more than it frees
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command(rest)

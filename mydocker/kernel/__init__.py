@@ -44,8 +44,12 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
+CAP_SYS_PTRACE = 1 << 19  # bits of a mask; specs/values/capability.py has the names of all
+CAP_SYS_ADMIN = 1 << 21
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_KEEPCAPS = 8
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -103,6 +107,7 @@ _NUMBERS = {  # name: (x86-64, arm64); asm/unistd_64.h and asm-generic/unistd.h
     "mount_setattr": (442, 442),
 }
 _COLUMN = 1 if os.uname().machine == "aarch64" else 0
+ARCHITECTURE = ("amd64", "arm64")[_COLUMN]  # of this machine, as an OCI platform names it
 
 _system_call = function("syscall")
 _system_call.restype = Long
@@ -285,6 +290,15 @@ def close_on_exec_from(first: int) -> None:
     _syscall("close_range", first, 0x7FFFFFFF, _CLOSE_RANGE_CLOEXEC)
 
 
+def limit_bounding_set(mask: int) -> None:
+    """Drop every capability that is not in MASK from the bounding set, as far as this process may (prctl(2))."""
+    call, zero = function("prctl"), UnsignedLong(0)
+    for number in range(64):
+        dropped = call(PR_CAPBSET_DROP, UnsignedLong(number), zero, zero, zero) if not mask >> number & 1 else 0
+        if dropped == -1:  # EINVAL: past the last that this kernel knows
+            return
+
+
 def prctl(option: int, *values: int) -> int:
     longs = [UnsignedLong(x) for x in (*values, 0, 0, 0, 0)[:4]]
     return _call("prctl", option, *longs, target=str(option))
@@ -299,6 +313,16 @@ def die_with_parent(parent: int) -> None:
     prctl(PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def start_time(pid: int) -> int:
+    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
+    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
+    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
 
 
 def get_capabilities() -> int:

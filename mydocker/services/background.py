@@ -15,7 +15,7 @@ from mydocker.services.workers.attempt import CLEARING, Attempt
 from mydocker.services.workers.worker import Role, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mydocker.services.case import Case
     from mydocker.verdict.finding import Finding
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class Services:
     """Context manager: those that run, by their cases' keys."""
 
-    def __init__(self, *, environ: Mapping[str, str]) -> None:
-        self.environ = environ
+    def __init__(self, *, environ: Mapping[str, str], warn: Callable[[str], None]) -> None:
+        """WARN is called with what went wrong without keeping a service from its end."""
+        self.environ, self.warn = environ, warn
         self.running: dict[tuple[str, str], Attempt] = {}
 
     def __enter__(self) -> Services:
@@ -62,8 +63,8 @@ class Services:
     def stop(self, key: tuple[str, str]) -> Finding:
         """Stop it, and wait for its end; its worker kills it if it takes longer than its grace."""
         run = self.running[key]
-        send(run.worker.pidfd, signal.SIGTERM)
         try:
+            self._request_stop(run)
             if not has_ended(run.worker.pidfd, run.case.spec.container.stop_grace_period + CLEARING):
                 send(run.worker.pidfd, signal.SIGKILL)  # it is stopped, perhaps
                 run.killed = True
@@ -74,6 +75,23 @@ class Services:
             del self.running[key]
             finding = _found(run)
         return finding
+
+    def _request_stop(self, run: Attempt) -> None:
+        """Stop it, once the commands of `pre_stop` have ended, if it has some."""
+        if not run.held:
+            send(run.worker.pidfd, signal.SIGTERM)
+            return
+        run.release()
+        while run.parting and not run.over:
+            poll = select.poll()
+            for descriptor in (run.worker.finding, run.watching):
+                poll.register(descriptor, select.POLLIN)
+            if run.worker.finding in (descriptor for descriptor, _ in poll.poll()):
+                run.receive(run.worker.finding)
+            else:
+                run.end_of_watcher()
+        for text in run.warnings:
+            self.warn(text)
 
 
 def _found(run: Attempt) -> Finding:

@@ -6,10 +6,11 @@ import select
 import shlex
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.enter.session import plan_command
+from mydocker.runtime.enter.session import check_command
 from mydocker.runtime.inspect.exec import Exec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from mydocker.runtime.inspect.container_view import ContainerView
@@ -21,8 +22,11 @@ _OUTPUT_LIMIT = 1 << 20  # bytes of each command that are shown
 
 def run_hook(hook: Hook, view: ContainerView, *, interrupts: int = -1) -> dict[str, Any] | None:
     """The facts of the command, see `Exec`; None if the descriptor INTERRUPTS was readable before it had ended."""
-    plan = plan_command(
-        view.plan, hook.command, environment=dict(hook.environment), user=hook.user, working_dir=hook.working_dir
+    check_command(view.plan.exec_label.kind if view.plan.exec_label else "", hook.working_dir)
+    plan = view.plan.replace(
+        environment={**view.plan.environment, **hook.environment},
+        user=hook.user or view.plan.user,
+        working_dir=hook.working_dir or view.plan.working_dir,
     )
     command = Exec(view.replace(plan=plan), hook.command, timeout=_LONGEST, limit=_OUTPUT_LIMIT)
     poll = select.poll()
@@ -38,6 +42,15 @@ def run_hook(hook: Hook, view: ContainerView, *, interrupts: int = -1) -> dict[s
                 return None
     finally:
         command.close()
+
+
+def run_hooks_of(hooks: Sequence[Hook], kind: str, view: ContainerView) -> str:
+    """Execute HOOKS of KIND, one after the other: why one has failed, after which the rest is left out; empty if none
+    has."""
+    for hook in hooks:
+        if failure := failure_of(hook, kind, run_hook(hook, view) or {}):
+            return failure
+    return ""
 
 
 def failure_of(hook: Hook, kind: str, facts: dict[str, Any]) -> str:

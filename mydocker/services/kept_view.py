@@ -8,7 +8,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver, received
 
 if TYPE_CHECKING:
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
 
 

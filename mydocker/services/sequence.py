@@ -6,7 +6,7 @@ import time
 
 from mydocker.errors import LaunchError, MydockerError, refused_by_host
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.background import Services
 from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.restarts import Restarts
@@ -56,16 +56,17 @@ class ContainerSequence:
         prepare: Callable[[ContainerSpec], LaunchPlan],
         run: Callable[[LaunchPlan], Outcome],
         environ: Mapping[str, str],
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """Raises SpecError for what cannot be done."""
+        """WARN gets warnings. Raises SpecError for what cannot be done."""
         self.cases = cases_of(specs)
-        self.prepare, self.run, self.environ = prepare, run, environ
+        self.prepare, self.run, self.environ, self.warn = prepare, run, environ, warn
         self.schedule = Schedule(self.cases)
 
     def results(self, *, keep_going: bool) -> Iterator[SpecRun]:
         """Run all, one after the other but for those that others need, and yield each result at once; the first that
         fails is the last, unless `keep_going`; so is one during which a signal ended mydocker."""
-        with Services(environ=self.environ) as services:
+        with Services(environ=self.environ, warn=self.warn) as services:
             yield from self._until_enough(services, keep_going=keep_going)
             for run in reversed([*services.running.values()]):
                 yield self._conclude(run.case, services.stop(run.case.key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 
 if TYPE_CHECKING:
     from typing import Any

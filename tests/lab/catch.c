@@ -22,6 +22,25 @@ static int is_mydocker(int pid)
     return !strncmp(line, "mydocker", 8) || strstr(line, "python");
 }
 
+/* Wait until the process has stopped, or ended: a signal is sent before it is heeded, and execve(2) may come between
+   (proc_pid_stat(5)). */
+static void await_stop(int pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    for (;;) {
+        char line[512] = "";
+        int fd = open(path, O_RDONLY);
+        if (fd < 0)
+            return;
+        read(fd, line, sizeof line - 1);
+        close(fd);
+        char *name_end = strrchr(line, ')');
+        if (!name_end || strchr("TtZX", name_end[2]))
+            return;
+    }
+}
+
 /* The newest process of this namespace: proc_loadavg(5). */
 static int last_pid(void)
 {
@@ -49,6 +68,7 @@ int main(int argc, char **argv)
             }
             continue;
         }
+        await_stop(next);
         int found = is_mydocker(next);
         if (found && !fork()) {
             execv("/take-over", argv);

@@ -311,3 +311,66 @@ def test_the_pause_before_a_restart_ends_with_mydocker(alpine: Command, tmp_path
         process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGTERM)
     assert (tmp_path / "log").read_text() == "start\n"
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_what_is_done_before_a_service_is_stopped(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    """While it still runs, once nobody needs it any more; as long as that takes."""
+    hooks = "[[sh, -c, 'sleep 1.5; echo first >> /srv/log'], [sh, -c, 'test -e /tmp/up && echo second >> /srv/log']]"
+    db = _server("db", "touch /tmp/up;", pre_stop=hooks, healthcheck=HEALTH)
+    web = _spec("web", LOG.format("web"), depends_on=HEALTHY)
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{web}")
+    done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
+    assert done.code == 0 and b"pre_stop" not in done.stdout + done.stderr, done
+    assert _log(tmp_path) == ["db", "web", "first", "second", "db ends"]
+    assert os.listdir(alpine.store / "containers") == []
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_what_fails_before_a_service_is_stopped(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    """It is a warning, as with services in the background, and leaves out the rest."""
+    hooks = "[[sh, -c, 'echo first >> /srv/log; exit 7'], [sh, -c, 'echo second >> /srv/log']]"
+    db, one = _server("db", pre_stop=hooks), _server("one", pre_stop="[[/nonesuch]]")
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{one}---\n{_spec('web', 'true', depends_on='[db, one]')}")
+    done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
+    assert done.code == 0, done
+    for name, why in (("db", "sh -c 'echo first >> /srv/log; exit 7': exited with code 7"), ("one", "/nonesuch: ")):
+        assert re.search(rf"warning: \S*{name}\S*: pre_stop: {re.escape(why)}", done.stderr.decode()), done
+    log = _log(tmp_path)
+    assert "first" in log and "second" not in log and {"db ends", "one ends"} <= {*log}
+
+
+@root
+def test_what_is_done_before_a_case_is_stopped_whose_expectations_hold(alpine: Command, tmp_path: pathlib.Path) -> None:
+    more = {
+        "pre_stop": "[[sh, -c, 'echo before >> /srv/log']]",
+        "expect": "{within: 60s, files: [{path: /tmp/up}]}",
+    }
+    done = _test(alpine, tmp_path, _server("db", "touch /tmp/up;", **more))
+    assert (_marks(done), _log(tmp_path)) == (["passed db"], ["db", "before", "db ends"])
+
+
+@root
+def test_a_batch_that_is_interrupted_before_a_service_is_stopped(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """It does not wait for a command that may never end."""
+    db = _server("db", pre_stop="[[sh, -c, 'touch /srv/parting; sleep 1000']]")
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{_spec('web', 'true', depends_on='[db]')}")
+    with alpine.start("test", "x.smoke.yaml", cwd=tmp_path) as process:
+        assert within(60, (tmp_path / "parting").exists)
+        process.send_signal(signal.SIGINT)
+        assert within(30, lambda: process.poll() is not None)
+    assert process.returncode == 130 and os.listdir(alpine.store / "containers") == []
+
+
+@root
+@pytest.mark.parametrize("command", ["test", "up"])
+def test_a_service_that_ends_while_it_is_to_be_stopped(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
+    """By its own `pre_stop`, with and without a restart policy."""
+    more = {"pre_stop": "[[sh, -c, 'kill 1; sleep 1000']]"}
+    db, one = _server("db", **more), _server("one", restart="always", **more)
+    (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{one}---\n{_spec('web', 'true', depends_on='[db, one]')}")
+    done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
+    assert done.code == 0, done
+    assert {"db ends", "one ends"} <= {*_log(tmp_path)} and os.listdir(alpine.store / "containers") == []

@@ -17,7 +17,7 @@ from lab.places import ROOT
 from lab.png import Colour, rows
 
 from mydocker.errors import Origin
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Span
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.case import CaseSpec

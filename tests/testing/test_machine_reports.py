@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mydocker.errors import Origin
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.case import CaseSpec

@@ -14,7 +14,7 @@ from lab.command import Command
 from lab.counting import calls
 
 from mydocker.errors import Origin
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, cases_of
 from mydocker.services.schedule import Schedule, with_needed
 from mydocker.specs.model import ContainerSpec

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 
 from mydocker.errors import Origin
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.specs.load.load import load_files
 from mydocker.verdict.finding import Finding, Verdict
 from mydocker.verdict.judge import judge

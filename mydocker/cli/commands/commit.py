@@ -16,7 +16,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Digest, Platform, Reference
 from mydocker.runtime.copy.written import write_layer
 from mydocker.services.containers import described, look, start, trees
-from mydocker.services.containers.find import Foreground
+from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from typing import Any

@@ -76,9 +76,9 @@ def _stored_names(kind: str) -> list[str]:
     if kind == "container":
         from mydocker.runtime.inspect import kept_container
         from mydocker.services.containers import directory
-        from mydocker.services.containers.find import as_container, foreground
+        from mydocker.services.listing.stored import as_listed, foreground
 
-        containers = [*directory.listed(store), *map(as_container, foreground(store))]
+        containers = [*directory.listed(store), *map(as_listed, foreground(store))]
         kept = [each.id for each in kept_container.listed(store.root)]
         return [*(each.config.title for each in containers), *kept]
     return []

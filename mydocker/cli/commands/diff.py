@@ -11,9 +11,9 @@ from mydocker.cli.common.table import add_format, show, show_json
 from mydocker.errors import StoreError, printable
 from mydocker.image.store import Store
 from mydocker.runtime.copy import written
+from mydocker.runtime.enter.container import NotRunningError
 from mydocker.runtime.inspect import kept_container
 from mydocker.runtime.inspect.kept_container import Kept
-from mydocker.runtime.inspect.running_container import NotRunningError
 from mydocker.services.containers import trees
 
 HEADINGS = ("ID", "NAME", "SPEC", "KEPT", "CHANGES")

@@ -2,71 +2,104 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
-from mydocker.cli.common.parser import Parser
 from mydocker.errors import UsageError
-from mydocker.image.store import Store
+from mydocker.image.store_root import StoreRoot
+from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command import Stack
 from mydocker.runtime.enter import session
-from mydocker.services.containers import look
-from mydocker.specs.environment.files import read_docker_file
-from mydocker.specs.values import Scope, variable
-from mydocker.specs.values.user import parse_user
+from mydocker.runtime.enter.container import open_container, running_named
+from mydocker.specs.flags import HELP, Flag, is_on, last, read, texts
 
-_WITH_VALUE = "euw"  # letters of the options that take one
+if TYPE_CHECKING:
+    from mydocker.cli.common.parser import Parser
+    from mydocker.specs.flags import Option
+    from mydocker.specs.model import User
+
+DETACH = Flag(flags=("-d", "--detach"), help="do not wait for the command, which goes on in the background")
+ENV = Flag(flags=("-e", "--env"), metavar="NAME=VALUE", repeatable=True, help="set an environment variable")
+ENV_FILE = Flag(flags=("--env-file",), metavar="FILE", repeatable=True, help="read environment variables from a file")
+INTERACTIVE = Flag(flags=("-i", "--interactive"), help="keep the standard input open")
+TTY = Flag(flags=("-t", "--tty"), help="give the command a terminal")
+USER = Flag(flags=("-u", "--user"), metavar="USER[:GROUP]", help="run as this user (default: that of the container)")
+WORKDIR = Flag(flags=("-w", "--workdir"), metavar="DIR", help="the working directory (default: that of the container)")
+FLAGS = (DETACH, ENV, ENV_FILE, INTERACTIVE, TTY, USER, WORKDIR)
+_INSTEAD = {
+    "--detach-keys": "a terminal of exec is left by ending its command",
+    "--privileged": "a command gets no more rights than its container: give that what it needs when it starts, with "
+    "--cap-add or --privileged",
+}
 
 
 def exec_command(argv: list[str]) -> int:
     """Execute the command that ARGV describes in a running container; its exit code."""
-    words, command = _split(argv)
-    options = parser().parse_args(words)
-    if options.privileged:
-        hint = "give the container what it needs when it starts, with --cap-add or --privileged"
-        raise UsageError("--privileged is not supported: a command gets no more rights than its container", hint=hint)
+    options, words = read(argv, FLAGS, command="exec", instead=_INSTEAD)
+    if is_on(HELP, options):
+        parser().parse_args(["--help", *words[:1]])
+    if not words:
+        raise UsageError("no container", hint="see 'mydocker exec --help'")
+    container, *command = words
     if not command:
         raise UsageError("no command to execute", hint="see 'mydocker exec --help'")
-    environment: dict[str, str] = {}
-    for path in options.env_file:
-        environment |= read_docker_file(path, environ=os.environ)
-    for text in options.env:
-        environment |= variable(text, Scope(directory="", environ=os.environ))
-    with look.running(Store.open(os.environ), options.container, paused=False) as view:
+    detach = is_on(DETACH, options)
+    with Stack() as opened:
+        entered = open_container(_run_directory(container), opened)
         plan = session.plan_command(
-            view.plan,
+            entered.plan,
             tuple(command),
-            environment=environment,
-            user=parse_user(options.user) if options.user else None,
-            working_dir=options.workdir or None,
-            stdin_open=options.interactive and not options.detach,
-            tty=options.tty,
+            environment=_environment(options),
+            user=_user(last(USER, options)),
+            working_dir=last(WORKDIR, options) or None,
+            stdin_open=is_on(INTERACTIVE, options) and not detach,
+            tty=is_on(TTY, options),
         )
-        if options.detach:
-            session.execute_detached(view, plan)
+        if detach:
+            session.execute_detached(entered, plan)
             return 0
-        return session.execute(view, plan).status
+        return session.execute(entered, plan).status
 
 
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """ARGV up to the container, where options end, and the command."""
-    position = 0
-    while position < len(argv) and argv[position].startswith("-") and argv[position] != "-":
-        word = argv[position]
-        position += 1
-        if word == "--":
-            break
-        is_long = word.startswith("--")
-        ends_with_option = word[-1] in _WITH_VALUE and not any(letter in _WITH_VALUE for letter in word[1:-1])
-        if (is_long and word in _LONG) or (not is_long and ends_with_option):
-            position += 1
-    return argv[: position + 1], argv[position + 1 :]
+def _run_directory(text: str) -> str:
+    """That of the running container that TEXT means. Raises NotRunningError, UsageError."""
+    found = running_named(StoreRoot.open(os.environ), text)
+    if found:
+        return found
+    from mydocker.image.store import Store
+    from mydocker.services.containers import look
+
+    return look.unpaused(Store.open(os.environ), text)
 
 
-_LONG = ("--env", "--env-file", "--user", "--workdir")
+def _environment(options: list[Option]) -> dict[str, str]:
+    """The variables that OPTIONS set, those of files first. Raises UsageError."""
+    files, assignments = texts(ENV_FILE, options), texts(ENV, options)
+    environment: dict[str, str] = {}
+    if files:
+        from mydocker.specs.environment.files import read_docker_file
+
+        for path in files:
+            environment |= read_docker_file(path, environ=os.environ)
+    if assignments:
+        from mydocker.specs.values import Scope, variable
+
+        for text in assignments:
+            environment |= variable(text, Scope(directory="", environ=os.environ))
+    return environment
+
+
+def _user(text: str | None) -> User | None:
+    if not text:
+        return None
+    from mydocker.specs.values.user import parse_user
+
+    return parse_user(text)
 
 
 def parser() -> Parser:
-    """What the command line may have."""
+    """What the command line may have, for its help."""
+    from mydocker.cli.common.parser import Parser
+
     parser = Parser(
         "exec",
         text="The command has the isolation of the container, its user and its environment. Options end at CONTAINER. "
@@ -84,16 +117,8 @@ def parser() -> Parser:
             ("mydocker exec -it web sh", "open a shell in it"),
             ("mydocker exec -u root -e DEBUG=1 web id", "with another user and a variable"),
         ),
-        instead={"--detach-keys": "a terminal of exec is left by ending its command"},
+        instead=_INSTEAD,
     )
-    add = parser.add_argument
-    add("-d", "--detach", action="store_true", help="do not wait for the command, which goes on in the background")
-    add("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="set an environment variable")
-    add("--env-file", action="append", default=[], metavar="FILE", help="read environment variables from a file")
-    add("-i", "--interactive", action="store_true", help="keep the standard input open")
-    add("-t", "--tty", action="store_true", help="give the command a terminal")
-    add("-u", "--user", metavar="USER[:GROUP]", help="run as this user (default: that of the container)")
-    add("-w", "--workdir", metavar="DIR", help="the working directory (default: that of the container)")
-    add("--privileged", action="store_true", help=argparse.SUPPRESS)
-    add("container", metavar="CONTAINER", help="the name or ID of a running container")
+    parser.add_flags(FLAGS)
+    parser.add_argument("container", metavar="CONTAINER", help="the name or ID of a running container")
     return parser

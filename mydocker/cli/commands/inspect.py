@@ -16,7 +16,8 @@ from mydocker.image.store.catalog import NamedImage
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import FILE_SYSTEMS, Digest, Location, Platform, Reference
 from mydocker.services.containers import Container, described
-from mydocker.services.containers.find import Foreground, as_container, find
+from mydocker.services.containers.find import as_container, find
+from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from typing import Any

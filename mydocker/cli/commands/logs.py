@@ -10,10 +10,10 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import Store
 from mydocker.number import is_whole_number
-from mydocker.services.containers import directory
 from mydocker.services.containers.find import find_kept
 from mydocker.services.containers.log_files import LogEntry, read_log, timestamp
 from mydocker.services.containers.log_times import instant
+from mydocker.services.listing import stored
 
 
 def logs_command(argv: list[str]) -> int:
@@ -27,7 +27,7 @@ def logs_command(argv: list[str]) -> int:
         raise LaunchError(f"container {container.config.title} has no log: its log driver is none")
 
     def goes_on() -> bool:
-        return directory.has_keeper(container.directory) and (not until or timestamp(time.time_ns()) <= until)
+        return stored.has_keeper(container.directory) and (not until or timestamp(time.time_ns()) <= until)
 
     printer = _Printer(timestamps=options.timestamps)
     for entry in read_log(f"{container.directory}/logs", tail=tail, follow=goes_on if options.follow else None):

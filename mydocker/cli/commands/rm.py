@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker.cli.common import say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers import EXITS, add_containers, for_each
 from mydocker.errors import LaunchError
@@ -17,14 +18,16 @@ def rm_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
 
-    def remove(name: str) -> None:
+    def remove(name: str) -> str | None:
         try:
             container = find(store, name)
-        except LaunchError:
+        except LaunchError as error:
             if options.force:
-                return
+                say(f"warning: {error.message}")
+                return ""
             raise
         stop.remove(store, container, force=options.force)
+        return None
 
     return for_each(options.containers, remove)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mydocker.image.model.progress import Step
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.argv import RunRequest
     from mydocker.specs.model import ContainerSpec

@@ -167,7 +167,7 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
 
 def _run(specs: list[CaseSpec], *, keep_going: bool, results: ResultFile | None) -> int:
     status = 0
-    sequence = ContainerSequence(specs, prepare=_prepare, run=run, environ=os.environ)
+    sequence = ContainerSequence(specs, prepare=_prepare, run=run, environ=os.environ, warn=say)
     for result in sequence.results(keep_going=keep_going):
         if results:
             results.add(spec=result.spec, plan=result.plan, outcome=result.outcome, error=result.error)

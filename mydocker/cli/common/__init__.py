@@ -9,7 +9,7 @@ from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mydocker.image.model.progress import Step
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
 
 
 def say(text: str) -> None:

@@ -14,8 +14,8 @@ from mydocker.runtime.inspect.container_view import ViewReceiver
 from mydocker.runtime.launch import run
 
 if TYPE_CHECKING:
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
 
 

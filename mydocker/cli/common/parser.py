@@ -7,15 +7,17 @@ import re
 
 from mydocker.cli.manual.catalogue import COMMANDS
 from mydocker.errors import UsageError
-from mydocker.nearest import did_you_mean, nearest, suggested
+from mydocker.nearest import did_you_mean
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.specs.flags import unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NoReturn
 
     from mydocker.cli.manual.page import Argument, Entry, Group, Page
+    from mydocker.specs.flags import Flag
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _ALL = "all"  # the word after --help that selects the full text
@@ -79,6 +81,15 @@ class Parser(argparse.ArgumentParser):
         self.actions.append(action)
         return action
 
+    def add_flags(self, table: tuple[Flag, ...]) -> None:
+        """The options of TABLE, which flags.py reads: here for the help alone."""
+        for row in table:
+            if row.metavar:
+                action = "append" if row.repeatable else "store"
+                self.add_argument(*row.flags, action=action, metavar=row.metavar, help=row.help)
+            else:
+                self.add_argument(*row.flags, action="store_true", help=row.help)
+
     def add_command(
         self,
         name: str,
@@ -129,10 +140,7 @@ class Parser(argparse.ArgumentParser):
                 self._refuse(flag, known)
 
     def _refuse(self, flag: str, known: set[str]) -> NoReturn:
-        if flag in self.instead:
-            raise UsageError(f"{flag} is not supported", hint=self.instead[flag])
-        near = nearest(flag, {each for each in known if each.startswith("--")}) if flag.startswith("--") else None
-        self.error(f"unknown option: {flag}" + suggested(near))
+        raise unknown_option(flag, known, command=self.prog.removeprefix("mydocker "), instead=self.instead)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """Before Python 3.12.5, argparse takes -- out of `--option=--` as well, and leaves an empty list as the

@@ -19,7 +19,7 @@ from mydocker.record import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model import ContainerSpec
 

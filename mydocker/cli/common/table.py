@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
-
 from mydocker.errors import inert, printable
-from mydocker.json_output import dump
+from mydocker.record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +19,12 @@ def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print ROWS under HEADINGS, in columns. Whatever an image put into them stays on its line."""
     lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(headings))]
-    for line in lines:
-        print(inert("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()))
+    padded = ("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    print("\n".join(inert(line.rstrip()) for line in padded))
 
 
 def show_json(value: object) -> None:
     """Print VALUE as JSON, in ASCII: it cannot command a terminal, nor the runner of a CI job."""
+    from mydocker.json_output import dump
+
     print(dump(value, indent=2))

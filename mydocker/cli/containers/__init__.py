@@ -29,12 +29,14 @@ def add_stop(parser: Parser) -> None:
 
 
 def for_each(names: Iterable[str], action: Callable[[str], str | None]) -> int:
-    """Call ACTION with each of NAMES and print what it returns, by default the name; the exit code. An error is
-    printed, and the others go on."""
+    """Call ACTION with each of NAMES and print what it returns, for None the name, and nothing for an empty text; the
+    exit code. An error is printed, and the others go on."""
     status = 0
     for name in names:
         try:
-            print(action(name) or name, flush=True)
+            done = action(name)
+            if done != "":
+                print(name if done is None else done, flush=True)
         except MydockerError as error:
             complain(error)
             status = FAILED

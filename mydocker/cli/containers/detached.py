@@ -9,6 +9,7 @@ from mydocker.errors import LaunchError, MydockerError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store
 from mydocker.services.containers import directory, start
+from mydocker.services.listing import stored
 from mydocker.specs.argv import parse_run
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run_detached(request: RunRequest) -> int:
     try:
         start.start(container, store=store, environ=os.environ, image=image)
     except MydockerError:
-        if request.remove and not directory.has_keeper(container.directory) and os.path.exists(container.directory):
+        if request.remove and not stored.has_keeper(container.directory) and os.path.exists(container.directory):
             directory.remove(store, container)
         raise
     print(container.config.id)

@@ -10,6 +10,7 @@ from mydocker.cli.project.members import service_name
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import STATUSES, described
+from mydocker.services.listing import rows
 from mydocker.specs.values.port import HIGHEST
 
 if TYPE_CHECKING:
@@ -50,16 +51,16 @@ def list_containers(find: Callable[[], Members], argv: list[str]) -> int:
 
 
 def _show(project: str, found: list[Container], form: str, *, trunc: bool) -> None:
-    rows = [_row(project, each, trunc=trunc) for each in found]
+    listed = [_row(project, each, trunc=trunc) for each in found]
     if form == "json":  # an object on each line, as with Compose
-        for row in rows:
+        for row in listed:
             print(json.dumps(row))
     elif form == "table":
-        show([*_HEADINGS.values()], [[str(row[key]) for key in _HEADINGS] for row in rows])
+        show([*_HEADINGS.values()], [[str(row[key]) for key in _HEADINGS] for row in listed])
     else:
         from mydocker.cli.output.go_template import render_all
 
-        print(render_all(form, rows, headings=_HEADINGS), end="")
+        print(render_all(form, listed, headings=_HEADINGS), end="")
 
 
 def _row(project: str, container: Container, *, trunc: bool) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _row(project: str, container: Container, *, trunc: bool) -> dict[str, Any]:
         "Project": project,
         "Health": container.state.health,
         "ExitCode": container.state.exit_code,
-        "Publishers": [_publisher(*place) for place in described.places(container)],
+        "Publishers": [_publisher(*place) for place in rows.places(container)],
     }
     return described.row(container, trunc=trunc) | own
 

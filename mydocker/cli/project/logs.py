@@ -11,9 +11,10 @@ from mydocker.cli.common.parser import Parser
 from mydocker.cli.project.members import service_name
 from mydocker.cli.project.output import ServiceOutput
 from mydocker.record import TYPE_CHECKING
-from mydocker.services.containers import NUMBER, directory
+from mydocker.services.containers import NUMBER
 from mydocker.services.containers.log_files import read_log
 from mydocker.services.containers.log_times import instant
+from mydocker.services.listing import stored
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +64,7 @@ def _title(project: str, container: Container) -> str:
 
 def _entries(container: Container, tail: int | None, *, follow: bool) -> Iterator[tuple[str, LogEntry]]:
     def goes_on() -> bool:
-        return directory.has_keeper(container.directory)
+        return stored.has_keeper(container.directory)
 
     for entry in read_log(f"{container.directory}/logs", tail=tail, follow=goes_on if follow else None):
         yield container.config.title, entry

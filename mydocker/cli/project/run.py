@@ -11,8 +11,8 @@ from mydocker.cli.project.output import ServiceOutput
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.runtime.launch import open_store
-from mydocker.runtime.launch.outcome import Outcome
 from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
 from mydocker.specs.values.duration import parse_duration

@@ -21,7 +21,7 @@ from mydocker.errors import ImageError, ImageNotFoundError, UsageError
 from mydocker.image.model import ImageConfig, ImageFile, StoredImage, json_input
 from mydocker.image.model.config import check_platform, parse_config
 from mydocker.image.model.json_input import LIMIT
-from mydocker.image.store import checksum
+from mydocker.image.store_root import checksum
 from mydocker.paths import absolute
 from mydocker.record import Record
 from mydocker.reference import Digest, Location, Platform, Reference

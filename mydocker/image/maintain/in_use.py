@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable
 from mydocker.errors import ImageError, StoreError, UsageError, hint_for
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
-from mydocker.image.store import Store, catalog, elsewhere, file_system, is_held, read, use_lock
+from mydocker.image.store import Store, catalog, elsewhere, file_system, read, use_lock
+from mydocker.image.store_root import is_held
 from mydocker.record import Record
 from mydocker.reference import Digest
 

@@ -26,11 +26,11 @@ from __future__ import annotations
 import os
 import stat
 
-from mydocker import kernel
 from mydocker.errors import ImageError, StoreError, UsageError, hint_for
 from mydocker.image.model import ImageConfig, StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.json_input import LIMIT
+from mydocker.image.store_root import StoreRoot, check_private, checksum
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Digest, Platform, Reference
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from mydocker.idmap import IdMap
 
 _ENOTSUP = 95  # errno.h
-_DIRECTORIES = ["containers", "layers", "blobs", "blobs/sha256", "refs"]
-_DIRECTORIES += ["skeletons", "incoming", "kept", "volumes", "seccomp"]
 
 
 class Ref(Record):
@@ -61,7 +59,7 @@ class Ref(Record):
         return self.sum == checksum(_signed(self.manifest, self.config, self.origin, self.when).encode(), raw_config)
 
 
-class Store:
+class Store(StoreRoot):
     """The store under ROOT, an absolute path; nothing is created before something is put there.
 
     `ids` is None for root, else what an ordinary user's layers are unpacked with. With other ids their owners would be
@@ -70,10 +68,7 @@ class Store:
 
     def __init__(self, root: str, environ: Mapping[str, str] = {}) -> None:
         """ENVIRON says where containers may be if they cannot be below ROOT."""
-        self.root = root
-        self.environ = environ
-        self._state = ""
-        self._magic = 0  # of its file system, as far as that has been asked
+        super().__init__(root, environ)
         self.ids = _caller_ids()
         self._suffix = f"-{self.ids.key}" if self.ids else ""
         self.incoming = f"{root}/incoming"
@@ -81,82 +76,6 @@ class Store:
         self.blobs = f"{root}/blobs/sha256"
         self.refs = f"{root}/refs"
         self.skeletons = f"{root}/skeletons"
-
-    @classmethod
-    def open(cls, environ: Mapping[str, str]) -> Store:
-        """$MYDOCKER_ROOT, or /var/lib/mydocker for root, or mydocker in $XDG_DATA_HOME or ~/.local/share."""
-        root = environ.get("MYDOCKER_ROOT")
-        if not root and os.geteuid() == 0:
-            root = "/var/lib/mydocker"
-        if not root:
-            root = f"{_data_directory(environ)}/mydocker"
-        if not root.startswith("/"):
-            from mydocker import paths
-
-            root = paths.absolute(root)
-        store = cls(os.path.normpath(root), environ)
-        store.check()
-        return store
-
-    @property
-    def state(self) -> str:
-        """The directory of what belongs to containers: the root, if they can be there. Raises StoreError."""
-        if not self._state:
-            try:
-                self._magic, is_read_only = kernel.file_system(f"{self.root}/containers")
-                fits = self._magic in kernel.LOCAL_FILE_SYSTEMS and not is_read_only
-            except OSError:
-                fits = False
-            self._state = self.root if fits else self._state_elsewhere()
-        return self._state
-
-    @property
-    def state_file_system(self) -> int:
-        """The magic number of the file system of what belongs to containers, which is there (statfs(2)). Raises
-        StoreError, OSError."""
-        if self.state != self.root or not self._magic:
-            return kernel.file_system(self.containers)[0]
-        return self._magic
-
-    def _state_elsewhere(self) -> str:
-        from mydocker.image.store.elsewhere import place_for
-
-        base, directory = place_for(self.root, self.environ)
-        if directory == self.root:
-            return self.root
-        check_private(base, is_above=True)
-        check_private(directory)
-        return f"{directory}/{checksum(os.fsencode(os.path.realpath(self.root)))}"
-
-    @property
-    def containers(self) -> str:
-        return f"{self.state}/containers"
-
-    @property
-    def background(self) -> str:
-        return f"{self.state}/background"
-
-    @property
-    def networks(self) -> str:
-        return f"{self.state}/networks"
-
-    def check(self) -> None:
-        """Raise StoreError if another user could have filled the store, or can: its layers would run as the caller,
-        and links in it would make the caller delete what is elsewhere.
-
-        The directory above counts, too: whoever may write there replaces the store.
-        """
-        try:
-            is_link = stat.S_ISLNK(os.lstat(self.root).st_mode)
-        except OSError:
-            is_link = False
-        root = os.path.realpath(self.root) if is_link else self.root
-        if is_link:
-            check_private(os.path.dirname(self.root), is_above=True)
-        check_private(os.path.dirname(root), is_above=True)
-        if check_private(root):
-            for name in _DIRECTORIES:
-                check_private(f"{root}/{name}")
 
     def layer_path(self, diff_id: Digest) -> str:
         """Where the layer is, or will be once it has been unpacked and verified."""
@@ -340,67 +259,12 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def is_held(directory: str) -> bool:
-    """Whether a process holds the lock of DIRECTORY, as that of a container does. What cannot be known counts as held;
-    what is no directory, or is not there, is not."""
-    try:
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    try:
-        kernel.lock(lock, wait=False)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def check_private(path: str, *, is_above: bool = False) -> bool:
-    """Raise StoreError if PATH, of a store, is another user's or can be written by others, or is a symbolic link; False
-    if nothing is there. The directory ABOVE a store may be a link, or sticky as /tmp is, where nobody renames what
-    belongs to others (inode(7))."""
-    try:
-        status = os.stat(path) if is_above else os.lstat(path)
-    except OSError:  # nothing is there yet, or whoever reads it reports why that fails
-        return False
-    if stat.S_ISLNK(status.st_mode):
-        hint = "put the directory in its place, or mount it there: mount --bind"
-        raise StoreError(f"{path} is a symbolic link, which a store does not follow", hint=hint)
-    if status.st_uid not in (0, os.geteuid()):
-        hint = "set MYDOCKER_ROOT to a directory of your own"
-        raise StoreError(f"{path} belongs to user {status.st_uid}, so mydocker keeps no images there", hint=hint)
-    if _is_open_to_others(status) and not (is_above and status.st_mode & stat.S_ISVTX):
-        hint = f"chmod go-w {path}"
-        raise StoreError(f"{path} can be written by others, so mydocker keeps no images there", hint=hint)
-    return True
-
-
-def _data_directory(environ: Mapping[str, str]) -> str:
-    data, home = environ.get("XDG_DATA_HOME", ""), environ.get("HOME", "")
-    if data.startswith("/"):  # the specification has relative ones ignored
-        return data
-    if not home.startswith("/"):
-        from mydocker import paths
-
-        home = paths.home(environ)
-    return f"{home}/.local/share"
-
-
 def _caller_ids() -> IdMap | None:
     if os.geteuid() == 0:
         return None
     from mydocker import idmap
 
     return idmap.of_caller()
-
-
-def _is_open_to_others(status: os.stat_result) -> bool:
-    """Whether somebody else may make entries; the group of a user's own, which has their number, is nobody else."""
-    group = status.st_mode & stat.S_IWGRP and status.st_gid not in (0, status.st_uid)
-    return bool(status.st_mode & stat.S_IWOTH or group)
 
 
 def _make_private(root: str, *names: str) -> None:
@@ -435,13 +299,6 @@ def read(path: str) -> bytes:
 
 def _signed(manifest: Digest, config: Digest, origin: str, when: str) -> str:
     return f"manifest {manifest}\nconfig {config}\nfrom {origin}\nwhen {when}\n"
-
-
-def checksum(*parts: bytes) -> str:
-    """What shows later damage of PARTS, each change of up to 60 bits in a row, and costs nothing to import: the number
-    that their bytes write, modulo 2**61 - 1 (Python's "Hashing of numeric types"), in hexadecimal."""
-    whole = b"".join((*parts, b"\1"))  # with an end, or zeros at the end would not count
-    return f"{hash(int.from_bytes(whole, 'little')):016x}"
 
 
 def read_ref(path: str) -> Ref:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.cgroup.demand import Setting
     from mydocker.runtime.cgroup.hierarchy import Cgroup
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
 
 KILL_TIME = 5.0  # seconds in which the processes of a cgroup that were killed must be gone
 LIST = "cgroups"  # a file of the run directory
@@ -71,11 +71,11 @@ class Cgroups:
         )
 
 
-def open_cgroups(made: Iterable[Cgroup]) -> tuple[int, ...]:
+def open_cgroups(made: Iterable[tuple[str, bool]]) -> tuple[int, ...]:
     """The open cgroup.procs of the cgroups MADE for a container, by which processes other than its first one join
-    them."""
-    there = [cgroup for cgroup in made if not cgroup.optional or os.path.exists(cgroup.path)]
-    return tuple(os.open(f"{cgroup.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for cgroup in there)
+    them: directories, and whether they may be missing."""
+    there = [path for path, optional in made if not optional or os.path.exists(path)]
+    return tuple(os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for path in there)
 
 
 def join(cgroup_fds: Iterable[int]) -> None:

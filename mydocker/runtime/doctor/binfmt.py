@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.runtime.plan.executable import machine_name
+from mydocker.runtime.command.executable import machine_name
 
 DIRECTORY = "/proc/sys/fs/binfmt_misc"
 

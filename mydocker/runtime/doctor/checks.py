@@ -17,7 +17,7 @@ from mydocker.runtime.doctor import network, probes
 from mydocker.runtime.doctor.binfmt import handled_machines
 from mydocker.runtime.launch.run_directory import RunDirectory
 from mydocker.runtime.network.trial import attempt
-from mydocker.runtime.network.upkeep import strays
+from mydocker.runtime.network.upkeep import emptied, strays
 from mydocker.runtime.plan.host import Host, inspect_host, read_setting
 from mydocker.runtime.plan.operations import COVERED
 from mydocker.runtime.seccomp.compile import open_library
@@ -60,7 +60,7 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
             findings += _network(host, store, directory.path)
     except MydockerError as error:
         findings.append(HostCheck(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
-    return (*findings, _seccomp(), _strays(store), _platforms())
+    return (*findings, *_firewalls(store), _seccomp(), _strays(store), _platforms())
 
 
 def can_run(findings: tuple[HostCheck, ...]) -> bool:
@@ -239,6 +239,19 @@ def _network(host: Host, store: Store, run_dir: str) -> Iterator[HostCheck]:
     yield HostCheck(name="network", state=OK if is_private else WEAKER, detail=detail, hint=hint)
     if is_private and not host.rootless and (found := network.obstacle(store.networks)):
         yield HostCheck(name="forwarding", state=WEAKER, detail=found[0], hint=found[1])
+
+
+def _firewalls(store: Store) -> Iterator[HostCheck]:
+    """Those of networks in use, which are restored if they were emptied; nothing if none was."""
+    try:
+        restored = emptied.restore(store.networks)
+    except MydockerError as error:
+        yield HostCheck(name="firewall", state=WEAKER, detail=error.message, hint=error.hint)
+        return
+    if restored:
+        detail = f"rules of networks in use were missing, and are in place again: {', '.join(restored)}"
+        hint = "a restart of the host's firewall removes them: run 'mydocker doctor' after it"
+        yield HostCheck(name="firewall", state=WEAKER, detail=detail, hint=hint)
 
 
 def _strays(store: Store) -> HostCheck:

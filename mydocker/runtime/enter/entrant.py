@@ -19,31 +19,26 @@ from mydocker.kernel import signals
 from mydocker.kernel.beneath import open_existing
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
-from mydocker.paths import import_path
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.cgroup import cgroup
-from mydocker.runtime.launch import child, oom_score, rlimits
-from mydocker.runtime.launch.privileges import drop_privileges
-from mydocker.runtime.plan.executable import execute, find_command
-from mydocker.runtime.plan.users import Identity, look_up
-from mydocker.runtime.streams import chown_streams, take_streams, terminal
-from mydocker.specs.values.capability import mask
+from mydocker.runtime.command.executable import execute, find_command
+from mydocker.runtime.command.privileges import Rights, drop_privileges, enter_root, leave_keyring
+from mydocker.runtime.command.users import Identity, look_up
+from mydocker.runtime.streams import chown_streams, take_streams
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.enter.container import ExecPlan
 
-_PROGRAM = f"import sys; sys.path += sys.argv[2:]; from {__name__} import main; main(sys.argv[1])"
+_PROGRAM = f"from {__name__} import main; main(sys.argv[1])"
 
 
 class Entry(Record):
-    """What the entrant gets; numbers are descriptors, but for the program of the system call filter."""
+    """What the entrant gets; numbers are descriptors."""
 
-    plan: LaunchPlan
-    program: bytes
+    plan: ExecPlan
     namespaces: dict[str, int]
-    root: int
+    root: int  # of a container that has no mount namespace, else -1
     streams: tuple[int, ...]  # what become 0 to 2; none with a terminal
     terminals: tuple[int, ...]  # sockets to which the master side of a new terminal is sent
     report: int  # the pipe for a failure
@@ -52,8 +47,8 @@ class Entry(Record):
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Those that must be open."""
-        streams = (each for each in self.streams if each >= 0)
-        return (*self.namespaces.values(), self.root, *streams, *self.terminals, self.report, *self.cgroups)
+        files = (each for each in (self.root, *self.streams) if each >= 0)
+        return (*self.namespaces.values(), *files, *self.terminals, self.report, *self.cgroups)
 
 
 def enter(entry: Entry, born: int) -> NoReturn:
@@ -69,10 +64,10 @@ def enter(entry: Entry, born: int) -> NoReturn:
         os._exit(LaunchError.exit_code)
 
 
-def is_traceable(plan: LaunchPlan) -> bool:
+def is_traceable(plan: ExecPlan) -> bool:
     """Whether programs of the container may trace what cannot be dumped. The memory of an ordinary user's fork belongs
     to the host's user namespace, in which no container has SYS_PTRACE."""
-    return bool(plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
+    return bool(plan.rights.capabilities & kernel.CAP_SYS_PTRACE and not plan.is_rootless)
 
 
 def _execute_anew(entry: Entry, born: int) -> None:
@@ -82,6 +77,8 @@ def _execute_anew(entry: Entry, born: int) -> None:
         raise HostError("cannot enter the container: Python does not know its own program (sys.executable)")
     import pickle  # which few containers need
 
+    from mydocker.paths import FIND, import_path
+
     letter = os.memfd_create("entry", 0)
     with open(letter, "wb", closefd=False) as file:
         pickle.dump((entry, born), file)
@@ -90,7 +87,7 @@ def _execute_anew(entry: Entry, born: int) -> None:
         os.set_inheritable(descriptor, True)
     program = kernel.clone_tree(os.path.realpath(sys.executable))
     kernel.set_attributes(program, kernel.ATTR_RDONLY | kernel.ATTR_NODEV)
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *import_path()]
+    argv = [sys.executable, "-I", "-S", "-c", f"{FIND}; {_PROGRAM}", str(letter), *import_path()]
     os.execve(program, argv, {})
 
 
@@ -119,29 +116,48 @@ def _report(report: int, error: BaseException) -> None:
 
 def _enter(entry: Entry, born: int) -> None:
     plan = entry.plan
+    _import_ahead(entry)
     retitle(ENTERING)
     os.umask(0o022)
     if plan.oom_score_adj is not None:
+        from mydocker.runtime.command import oom_score
+
         oom_score.apply(plan.oom_score_adj)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # from here on, its files in /proc are root's
-    cgroup.join(entry.cgroups)
-    if entry.streams:
-        take_streams(entry.streams, root=entry.root)
+    if entry.cgroups:
+        from mydocker.runtime.cgroup import cgroup
+
+        cgroup.join(entry.cgroups)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for kind in sorted(entry.namespaces, key=lambda kind: kind != "user"):  # that one has the rights over the others
         enter_namespace(entry.namespaces[kind])
-    child.leave_keyring()
-    child.change_root(entry.root, pivot=False)
+    # a mount namespace comes with its root, which no program of the image has changed (setns(2))
+    root = entry.root if entry.root >= 0 else os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if entry.streams:
+        take_streams(entry.streams, root=root, null=null)
+    leave_keyring()
+    enter_root(root)
     _become(entry, born)
+
+
+def _import_ahead(entry: Entry) -> None:
+    """Import what few commands need, as long as what is found is mydocker's."""
+    if entry.terminals:
+        import mydocker.runtime.streams.terminal
+    if entry.plan.ulimits:
+        import mydocker.runtime.command.rlimits  # noqa: F401
 
 
 def _become(entry: Entry, born: int) -> None:
     """In the container's root, where nothing may be imported."""
     plan = entry.plan
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    identity = look_up(root, plan.user, plan.groups)
+    identity = look_up(root, plan.user, plan.group, plan.groups)
     environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     slave = -1
     if entry.terminals:
+        from mydocker.runtime.streams import terminal
+
         slave = terminal.open_terminal(root, owner=identity.uid, channels=entry.terminals)
     else:
         chown_streams(identity.uid)
@@ -150,8 +166,8 @@ def _become(entry: Entry, born: int) -> None:
     kernel.close_all_but((0, 1, 2, root, slave, born, entry.report))
     kernel.close_on_exec_from(3)
     # as of an init, the capability that loading a filter takes is given up as well, before anybody sees this process
-    early, late = (plan.replace(init=True), None) if is_traceable(plan) else (None, plan)
-    _give_up(early, identity, entry.program)
+    early, late = (plan.rights.replace(stands_by=True), None) if is_traceable(plan) else (None, plan.rights)
+    _give_up(plan, early, identity)
     pid, _ = kernel.clone(kernel.CLONE_PARENT)
     if pid:
         os.write(born, str(pid).encode())
@@ -160,17 +176,21 @@ def _become(entry: Entry, born: int) -> None:
     os.setsid()
     if slave >= 0:
         terminal.take_terminal(slave)
-    _give_up(late, identity, entry.program)
+    _give_up(plan, late, identity)
     signals.reset()
     execute(command, plan.argv, environment)
 
 
-def _give_up(plan: LaunchPlan | None, identity: Identity, program: bytes) -> None:
-    """Take the limits and the privileges of PLAN."""
-    if plan is not None:
+def _give_up(plan: ExecPlan, rights: Rights | None, identity: Identity) -> None:
+    """Take the limits of PLAN, and lose what RIGHTS do not leave; nothing if there are none."""
+    if rights is None:
+        return
+    if plan.ulimits:
+        from mydocker.runtime.command import rlimits
+
         rlimits.apply(plan.ulimits)
-        os.umask(plan.umask)
-        drop_privileges(plan, identity, program, death_signal=0)
+    os.umask(plan.umask)
+    drop_privileges(rights, identity, death_signal=0)
 
 
 def _enter_directory(root: int, path: str) -> None:

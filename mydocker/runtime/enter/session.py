@@ -11,7 +11,6 @@ its pid namespace (entrant.py).
 from __future__ import annotations
 
 import os
-import socket
 
 from mydocker.errors import (
     REPORT_LIMIT,
@@ -22,28 +21,24 @@ from mydocker.errors import (
 )
 from mydocker.kernel.signals import Signals
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.cgroup import cgroup
+from mydocker.runtime.command import Stack, Started
 from mydocker.runtime.enter.entrant import Entry
 from mydocker.runtime.enter.supervisor import KILL, Charge, supervise
-from mydocker.runtime.launch.child import Started
-from mydocker.runtime.launch.parent import Stack, prepare_isolation
-from mydocker.runtime.launch.supervise import watch
 from mydocker.runtime.streams import NULL, StreamPipes
-from mydocker.runtime.streams.terminal import Terminal
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.command.outcome import Outcome
+    from mydocker.runtime.enter.container import Container, ExecPlan
+    from mydocker.runtime.streams.terminal import Terminal
     from mydocker.specs.model import User
 
 _TERM = "xterm"  # as Docker sets it
 
 
 def plan_command(
-    plan: LaunchPlan,
+    plan: ExecPlan,
     argv: tuple[str, ...],
     *,
     environment: dict[str, str],
@@ -51,50 +46,57 @@ def plan_command(
     working_dir: str | None = None,
     stdin_open: bool = False,
     tty: bool = False,
-) -> LaunchPlan:
+) -> ExecPlan:
     """The plan of ARGV in the container of PLAN, with its environment and ENVIRONMENT. Raises LaunchError."""
-    if plan.exec_label:
-        label = "an AppArmor profile" if plan.exec_label.apparmor else "an SELinux label"
+    check_command(plan.label, working_dir)
+    changed = {"user": user.user, "group": user.group} if user else {}
+    return plan.replace(
+        argv=argv,
+        environment={**plan.environment, **({"TERM": _TERM} if tty else {}), **environment},
+        working_dir=working_dir or plan.working_dir,
+        stdin_open=stdin_open,
+        tty=tty,
+        **changed,
+    )
+
+
+def check_command(label: str, working_dir: str | None) -> None:
+    """Raise LaunchError for a command that cannot be executed in a container whose own has a LABEL of that kind, if it
+    is not empty, or in WORKING_DIR."""
+    if label:
         raise LaunchError(
             f"no command can be executed in a container that has {label} of its own: it would be without one",
             hint="run it as part of the container's own command",
         )
     if working_dir is not None and not working_dir.startswith("/"):
         raise LaunchError(f"working directory {working_dir!r}: expected an absolute path")
-    return plan.replace(
-        argv=argv,
-        environment={**plan.environment, **({"TERM": _TERM} if tty else {}), **environment},
-        user=user or plan.user,
-        working_dir=working_dir or plan.working_dir,
-        stdin_open=stdin_open,
-        tty=tty,
-        **{"stdin": None, "pre_start": (), "init": False, "timeout": None, "attach": ("stdin", "stdout", "stderr")},
-    )
 
 
-def execute(view: ContainerView, plan: LaunchPlan) -> Outcome:
-    """Execute the command of PLAN, which `plan_command` has made, in the container of VIEW, joined with the standard
-    streams; how it ended.
+def execute(container: Container, plan: ExecPlan) -> Outcome:
+    """Execute the command of PLAN, which `plan_command` has made, in CONTAINER, joined with the standard streams;
+    how it ended.
 
     Raises LaunchError with its own exit code if the command never started. The caller has one thread only.
     """
     with Stack() as stack:
         signals = stack.enter(Signals())
-        streams = Terminal(forward_input=plan.stdin_open) if plan.tty else StreamPipes(plan)
+        streams = _terminal(plan) if plan.tty else StreamPipes(plan)
         stack.enter_any(streams)
         ends = tuple(streams.child_ends) if isinstance(streams, StreamPipes) else ()
         outputs = [end for end in streams.parent_ends[1:] if end != NULL] if isinstance(streams, StreamPipes) else []
         channels = () if isinstance(streams, StreamPipes) else (streams.child_end.fileno(),)
-        started = _start(view, plan, stack, ends=ends, outputs=outputs, channels=channels)
+        started = _start(container, plan, stack, ends=ends, outputs=outputs, channels=channels)
         streams.close_child_ends()
+        from mydocker.runtime.command.supervise import watch  # only now, while the others are already at work
+
         return watch(plan, started, signals=signals, streams=streams)
 
 
-def execute_detached(view: ContainerView, plan: LaunchPlan) -> None:
+def execute_detached(container: Container, plan: ExecPlan) -> None:
     """The same without streams, and without waiting for more than its start."""
     with Stack() as stack:
         stack.enter(Signals())
-        started = _start(view, plan, stack, ends=() if plan.tty else (NULL,) * 3, outputs=[], channels=())
+        started = _start(container, plan, stack, ends=() if plan.tty else (NULL,) * 3, outputs=[], channels=())
         report = b""
         while text := os.read(started.report, REPORT_LIMIT):
             report += text
@@ -104,9 +106,15 @@ def execute_detached(view: ContainerView, plan: LaunchPlan) -> None:
             raise ErrorReport.decode(report).as_error(*kinds)
 
 
+def _terminal(plan: ExecPlan) -> Terminal:
+    from mydocker.runtime.streams.terminal import Terminal
+
+    return Terminal(forward_input=plan.stdin_open)
+
+
 def _start(
-    view: ContainerView,
-    plan: LaunchPlan,
+    container: Container,
+    plan: ExecPlan,
     stack: Stack,
     *,
     ends: tuple[int, ...],
@@ -114,7 +122,6 @@ def _start(
     channels: tuple[int, ...],
 ) -> Started:
     """Fork the supervisor, which starts the command; what is needed to watch it, which STACK owns."""
-    program = prepare_isolation(plan)
     cgroups = tuple(stack.close_later(each) for each in _open_cgroups(plan))
     with Stack() as others:
         report, report_end = os.pipe()
@@ -123,29 +130,39 @@ def _start(
         lifeline, line = os.pipe()
         others.close_later(lifeline)
         kill = stack.enter(_KillSwitch(line))
-        keeper, sender = socket.socketpair()
-        others.enter(keeper)
-        others.enter(sender)
+        keeper, *senders = _keeper(others) if plan.tty else (-1,)
         entry = Entry(
-            plan=plan.replace(operations=()),  # what a program of the container might read of the host
-            program=program,
-            namespaces=dict(view.namespaces),
-            root=view.root,
+            plan=plan.replace(run_dir="", cgroups=()),  # what a program of the container might read of the host
+            namespaces=dict(container.namespaces),
+            root=container.root,
             streams=ends,
-            terminals=(*channels, sender.fileno()) if plan.tty else (),
+            terminals=(*channels, *senders),
             report=report_end,
             cgroups=cgroups,
         )
-        charge = Charge(entry=entry, lifeline=lifeline, outputs=tuple(outputs), keeper=keeper.fileno())
+        charge = Charge(entry=entry, lifeline=lifeline, outputs=tuple(outputs), keeper=keeper)
         pid = os.fork()
         if pid == 0:
-            supervise(charge, container=view.process)
+            supervise(charge, container=container.process)
         pidfd = stack.close_later(os.pidfd_open(pid))
     lifeline_file: BinaryIO = kill  # type: ignore[assignment]  # it has what a watch needs of one
     return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline_file)
 
 
-def _open_cgroups(plan: LaunchPlan) -> tuple[int, ...]:
+def _keeper(opened: Stack) -> tuple[int, int]:
+    """The two ends of a socket over which the supervisor gets the master side of a terminal, and the entrant sends it;
+    OPENED owns them."""
+    import socket
+
+    receiver, sender = socket.socketpair()
+    return opened.enter(receiver).fileno(), opened.enter(sender).fileno()
+
+
+def _open_cgroups(plan: ExecPlan) -> tuple[int, ...]:
+    if not plan.cgroups:
+        return ()
+    from mydocker.runtime.cgroup import cgroup
+
     try:
         return cgroup.open_cgroups(plan.cgroups)
     except OSError as error:

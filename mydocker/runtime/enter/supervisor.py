@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 
 from mydocker import kernel
 from mydocker.errors import USAGE_FAILURE
@@ -18,8 +17,6 @@ from mydocker.kernel.process_title import retitle
 from mydocker.kernel.signals import signal, take
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.enter.entrant import enter
-from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER, children
-from mydocker.runtime.launch.outcome import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
 KILL = b"k"  # what mydocker writes to end the command
 TITLE = "mydocker-exec-supervisor"
 _CHUNK = 1 << 16
+_SIGNAL_BASE = 128  # a shell's exit code for a program that signal n has ended is 128+n
 
 
 class Charge(Record):
@@ -38,7 +36,7 @@ class Charge(Record):
     entry: Entry
     lifeline: int
     outputs: tuple[int, ...]
-    keeper: int
+    keeper: int = -1  # without a terminal
 
 
 def supervise(charge: Charge, *, container: int) -> NoReturn:
@@ -48,10 +46,9 @@ def supervise(charge: Charge, *, container: int) -> NoReturn:
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
-        kept = (charge.lifeline, charge.keeper, container, *charge.outputs)
+        kept = (charge.lifeline, container, *charge.outputs, *([charge.keeper] if charge.keeper >= 0 else []))
         kernel.close_all_but((0, 1, 2, *kept, *charge.entry.descriptors))
         os.chdir("/")
-        retitle(TITLE)
         _Supervisor(charge, container, kept).run()
     finally:
         os._exit(USAGE_FAILURE)
@@ -62,7 +59,7 @@ class _Supervisor:
 
     def __init__(self, charge: Charge, container: int, kept: tuple[int, ...]) -> None:
         self.charge, self.container, self.kept = charge, container, kept
-        self.without_namespace = charge.entry.plan.has_outer_init
+        self.without_namespace = charge.entry.plan.without_pid_namespace
         self.pid = 0
         self.poll = select.poll()
         self.outputs = [*charge.outputs]
@@ -72,11 +69,13 @@ class _Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self.without_namespace:
-            kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
-        arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
+            kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         self.pid = self._start()
+        arrivals = kernel.signal_descriptor([int(number) for number in signal.valid_signals()])
         kernel.close_all_but((0, 1, 2, arrivals, *self.kept))
         self._take_terminal()
+        if self.without_namespace:  # now, and not when it is needed: mydocker may have been replaced by then
+            import mydocker.runtime.launch.init  # noqa: F401
         for descriptor in (arrivals, self.charge.lifeline, *((self.container,) if self.without_namespace else ())):
             self.poll.register(descriptor, select.POLLIN)
         self._collect()  # it may have ended before
@@ -99,6 +98,7 @@ class _Supervisor:
             os.close(born)
             enter(self.charge.entry, born_end)
         os.close(born_end)
+        retitle(TITLE)  # only now, while the entrant is already at work
         with open(born, "rb") as file:
             text = file.read(16)
         os.waitpid(entrant, 0)
@@ -112,6 +112,8 @@ class _Supervisor:
         """Hold the master side of the command's terminal, so that it lasts as long as the command."""
         if not self.charge.entry.terminals:
             return
+        import socket
+
         with socket.socket(fileno=self.charge.keeper) as channel:
             channel.setblocking(False)
             try:
@@ -154,11 +156,13 @@ class _Supervisor:
                 return
             if pid == self.pid:
                 code = os.waitstatus_to_exitcode(status)
-                os._exit(code if code >= 0 else SIGNAL_BASE - code)
+                os._exit(code if code >= 0 else _SIGNAL_BASE - code)
 
     def _end_all(self) -> None:
         """The container has ended: kill the command, and what it has started, of which this process is the parent when
         their own is gone."""
+        from mydocker.runtime.launch.init import children
+
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         while True:
             for pid in children(processes):
@@ -166,7 +170,7 @@ class _Supervisor:
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
-                os._exit(SIGNAL_BASE + signal.SIGKILL)
+                os._exit(_SIGNAL_BASE + signal.SIGKILL)
 
 
 def _is_child(pid: int) -> bool:

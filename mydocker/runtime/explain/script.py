@@ -163,9 +163,8 @@ def _etc(plan: LaunchPlan) -> Iterator[str]:
     if lines := plan.resolver_lines:
         kept = f"{source} | grep -vE '^[[:space:]]*({'|'.join(lines)})([[:space:]]|$)' || :"
         search, more = shlex.quote(lines.pop("search", "")), shlex.quote("".join(lines.values()))
-        yield f'{{ printf %s {search}; {kept}; printf %s {more}; }} > "$run/memory/resolv.conf"'
-    else:
-        yield f'{source} > "$run/memory/resolv.conf" || :'
+        source = f"{{ printf %s {search}; {kept}; printf %s {more}; }}"
+    yield f'{source} > "$run/{"" if plan.networks else "memory/"}resolv.conf" || :'
 
 
 def _hosts(plan: LaunchPlan) -> Iterator[str]:

@@ -14,11 +14,11 @@ import stat
 from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.runtime.command.users import FILE_LIMIT
 from mydocker.runtime.inspect.file import open_directory
 from mydocker.runtime.inspect.prepared_files import Prepared, real_path
 from mydocker.runtime.plan.operations import CopyOnWrite, Symlink
 from mydocker.runtime.plan.root import LayeredRoot, MemoryRoot, image_directory
-from mydocker.runtime.plan.users import FILE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,8 +22,8 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.inspect.ownership import Ownership
-    from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
 
 _MOST = 11  # descriptors that are sent: four, and one for each kind of namespace

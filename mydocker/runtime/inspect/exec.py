@@ -23,11 +23,11 @@ from mydocker.kernel.signals import signal
 from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.cgroup import cgroup
+from mydocker.runtime.command.privileges import enter_root, leave_keyring
 from mydocker.runtime.inspect.helper_process import HelperProcess, Problem, settle
 from mydocker.runtime.launch import child
 from mydocker.runtime.launch.parent import prepare_isolation
 from mydocker.runtime.streams.read_pipe import listen_to_all
-from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -59,7 +59,8 @@ class Exec(HelperProcess):
         plan = view.plan
         if plan.exec_label:
             raise LaunchError("no command is executed in a container that has an AppArmor profile or an SELinux label")
-        if plan.capabilities & mask("SYS_PTRACE") and not plan.capabilities & mask("SYS_ADMIN") and not plan.rootless:
+        may_trace = plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.rootless
+        if may_trace and not plan.capabilities & kernel.CAP_SYS_ADMIN:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)
 
@@ -116,7 +117,7 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     child.import_ahead(plan)
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
     writers = tuple(writer for _, writer in pipes)
-    cgroup_fds = cgroup.open_cgroups(plan.cgroups)
+    cgroup_fds = cgroup.open_cgroups((each.path, each.optional) for each in plan.cgroups)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
     for kind in sorted(view.namespaces, key=lambda kind: kind != "user"):  # it gives the right to enter the others
@@ -156,8 +157,8 @@ def _become(
         kernel.close_all_but((0, 1, 2, root, *cgroup_fds))
         os.setsid()
         cgroup.join(cgroup_fds)
-        child.leave_keyring()
-        child.change_root(root, pivot=False)
+        leave_keyring()
+        enter_root(root)
         child.turn_into_command(plan, terminal=None, attributes=-1, syscall_filter=program, death_signal=signal.SIGKILL)
     except MydockerError as error:
         os.write(2, error.message.encode(errors="surrogateescape"))

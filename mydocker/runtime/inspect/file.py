@@ -15,7 +15,7 @@ from mydocker import kernel
 from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.kernel.beneath import open_existing, why_unreadable
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.plan.users import names
+from mydocker.runtime.command.users import names
 
 if TYPE_CHECKING:
     from typing import Any

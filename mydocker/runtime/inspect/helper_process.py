@@ -58,7 +58,7 @@ class HelperProcess:
 
 
 def settle(parent: int, kept: Iterable[int]) -> None:
-    """In a helper, first of all: keep only the descriptors KEPT, and end when PARENT does.
+    """In a helper, first of all: keep only the descriptors KEPT, and end when PARENT does, unless that is 0.
 
     The pipes go before anything can be waited for: while one is open here, its reader waits for its end, though
     the parent may have been killed already. Signals get their default actions.
@@ -67,7 +67,8 @@ def settle(parent: int, kept: Iterable[int]) -> None:
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     kernel.close_all_but((0, 1, 2, *kept))
-    kernel.die_with_parent(parent)
+    if parent:
+        kernel.die_with_parent(parent)
     reset()
 
 

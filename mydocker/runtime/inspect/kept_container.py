@@ -19,7 +19,8 @@ import stat
 import time
 
 from mydocker.errors import ImageNotFoundError, LaunchError, MydockerError, StoreError, UsageError, hint_for
-from mydocker.image.store import is_held, remove_tree
+from mydocker.image.store import remove_tree
+from mydocker.image.store_root import is_held
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.changes import list_kinds, overlays
 from mydocker.runtime.inspect.file import open_directory

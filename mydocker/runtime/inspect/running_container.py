@@ -9,7 +9,6 @@ image can change. A user namespace is the one below this process's own, not one 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -17,30 +16,22 @@ from contextlib import ExitStack, contextmanager
 
 from mydocker import idmap, kernel
 from mydocker.errors import ErrorReport, HostError, ImageError, LaunchError, MydockerError
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 from mydocker.kernel.enter import enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.processes import has_ended
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.enter.container import forbidden, not_running, open_namespaces
 from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.ownership import by_archive
-from mydocker.runtime.inspect.processes import running
 from mydocker.runtime.inspect.running_plan import Running, read
-from mydocker.runtime.launch.run_directory import start_time
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
     from mydocker.image.model import ImageFile
     from mydocker.runtime.plan import LaunchPlan
 
-_NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 _REPORT = 1 << 12  # bytes
-
-
-class NotRunningError(LaunchError):
-    """A container that does not run, or not yet, or no longer."""
-
-    exit_code = 1  # docker's, of commands on a container that does not run
 
 
 @contextmanager
@@ -51,44 +42,34 @@ def open_running(run_dir: str) -> Iterator[ContainerView]:
     """
     found = read(run_dir) if is_held(run_dir) else None
     if found is None:
-        raise _not_running(run_dir)
+        raise not_running(run_dir)
     with ExitStack() as opened:
         try:
             view = _open(found, opened)
         except (FileNotFoundError, ProcessLookupError):
-            raise _not_running(run_dir) from None
+            raise not_running(run_dir) from None
         except PermissionError as error:
-            hint = "mydocker must be root, or the user whose container it is"
-            raise HostError(f"this user may not look into the container: {error.strerror}", hint=hint) from None
+            raise forbidden(error) from None
         yield view
-
-
-def _not_running(run_dir: str) -> NotRunningError:
-    return NotRunningError(f"container {os.path.basename(run_dir)} is not running")
 
 
 def _open(found: Running, opened: ExitStack) -> ContainerView:
     """Raises ProcessLookupError or FileNotFoundError if it has ended."""
     plan = found.plan
-    process = _keep(opened, os.pidfd_open(found.pid))
-    if start_time(found.pid) != found.start_time:
-        raise ProcessLookupError
-    has_init = plan.has_outer_init
-    leader, pid = (process, found.pid) if not has_init else _open_child(found.pid, opened)
-    kinds = plan.separate_namespaces
-    try:
-        namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
-    except PermissionError:  # an init of mydocker's, into which only root may look
-        leader, pid = _open_child(found.pid, opened)
-        namespaces = {kind: _open_namespace(pid, kind, opened) for kind in kinds}
-    if "user" in namespaces:
-        namespaces["user"] = _topmost(namespaces["user"], opened, below_holder=bool(plan.networks))
+    process, namespaces = open_namespaces(
+        found.pid,
+        found.start_time,
+        plan.separate_namespaces,
+        without_pid_namespace=plan.has_outer_init,
+        below_holder=bool(plan.networks),
+        keep=lambda descriptor: _keep(opened, descriptor),
+    )
     root = _keep(opened, _open_root(plan, namespaces))
     scratch = _keep(opened, os.open(f"{plan.run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     begun, other_end = os.pipe()
     os.close(other_end)  # the command has been executed: before that, there is no plan
     _keep(opened, begun)
-    if has_ended(process) or has_ended(leader):
+    if has_ended(process):
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
     return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
@@ -97,38 +78,6 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
 def _keep(opened: ExitStack, descriptor: int) -> int:
     opened.callback(os.close, descriptor)
     return descriptor
-
-
-def _open_child(parent: int, opened: ExitStack) -> tuple[int, int]:
-    """The first child of process PARENT, mydocker's init: the command. A pidfd, and its number."""
-    children = sorted((began, pid) for pid, above, began in running() if above == parent)
-    if not children:
-        raise ProcessLookupError
-    _, pid = children[0]
-    return _keep(opened, os.pidfd_open(pid)), pid
-
-
-def _open_namespace(pid: int, kind: str, opened: ExitStack) -> int:
-    link = f"/proc/{pid}/ns/{'mnt' if kind == 'mount' else kind}"
-    return _keep(opened, os.open(link, os.O_RDONLY | os.O_CLOEXEC))
-
-
-def _topmost(namespace: int, opened: ExitStack, *, below_holder: bool) -> int:
-    """The user namespace above NAMESPACE, or itself, that is directly below this process's own, or below that of the
-    holder of an ordinary user's networks, which is."""
-    own = os.stat("/proc/self/ns/user")
-    chain = [namespace]
-    while True:
-        try:
-            above = _keep(opened, fcntl.ioctl(chain[-1], _NS_GET_PARENT))
-        except PermissionError:  # this process is in none of those above it
-            raise PermissionError(1, "it belongs to another user namespace") from None
-        if os.path.samestat(os.fstat(above), own):
-            break
-        chain.append(above)
-    if below_holder and len(chain) < 2:
-        raise ProcessLookupError
-    return chain[-2] if below_holder else chain[-1]
 
 
 def _open_root(plan: LaunchPlan, namespaces: dict[str, int]) -> int:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
+from mydocker import kernel
 from mydocker.errors import LaunchError
 from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.running import read_link
+from mydocker.runtime.inspect.running import read_link
 from mydocker.runtime.network.joined_container import find, open_namespace, shares
-from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def _refuse_tracers(run_dir: str) -> None:
     child there is one of mydocker's, with all that the host grants. With SYS_ADMIN as well, it is no prison anyway."""
     with open(f"/proc/{int(read_link(run_dir, 'process'))}/status") as file:
         bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
-    if bounding & mask("SYS_PTRACE") and not bounding & mask("SYS_ADMIN"):
+    if bounding & kernel.CAP_SYS_PTRACE and not bounding & kernel.CAP_SYS_ADMIN:
         raise LaunchError(
             f"the pid namespace of container {os.path.basename(run_dir)} cannot be shared: that one has SYS_PTRACE",
             hint="it could take over mydocker, which starts the command in there",

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from mydocker.image.model import StoredImage
     from mydocker.image.model.progress import Step
     from mydocker.runtime.cgroup.hierarchy import Cgroup
+    from mydocker.runtime.command.outcome import Outcome
+    from mydocker.runtime.command.supervise import Companion
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
-    from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.plan.host import Host
     from mydocker.runtime.plan.operations import Operation
     from mydocker.specs.model import ContainerSpec

@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
 from mydocker import kernel
 from mydocker.errors import ErrorReport, LaunchError, hint_for
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import make_directory
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.privileges import drop_privileges
+from mydocker.runtime.command.executable import execute, find_command
+from mydocker.runtime.command.privileges import (
+    drop_privileges,
+    enter_root,
+    forbid_imports,
+    leave_keyring,
+    rights_of,
+)
+from mydocker.runtime.command.users import Identity, look_up
 from mydocker.runtime.launch.run_directory import write_etc
-from mydocker.runtime.plan.executable import execute, find_command
-from mydocker.runtime.plan.users import Identity, look_up
 from mydocker.runtime.streams import chown_streams, take_streams
-from mydocker.specs.values.capability import mask
 
 if TYPE_CHECKING:
-    from typing import BinaryIO, NoReturn
+    from typing import NoReturn
 
-    from mydocker.runtime.image_file import ImageMount
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
@@ -68,17 +71,6 @@ class ChildFds(Record):
         return (self.report, *self.cgroups, *channels, *others)
 
 
-class Started(Record):
-    """The child, the read end of the pipe by which it reports a failure, and what keeps its init waiting, if it has one
-    (init.py). `image`: the file of its image, mounted, if it is one."""
-
-    pid: int
-    pidfd: int
-    report: int
-    lifeline: BinaryIO | None
-    image: ImageMount | None = None
-
-
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:
     """Carry out PLAN and execute its command; never returns. `is_clean`: it was executed anew (clean_child.py)."""
     try:
@@ -108,7 +100,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
         _take_streams(plan, root, fds)
-        change_root(root, pivot="mount" in plan.namespaces)
+        _change_root(root, pivot="mount" in plan.namespaces)
         turn_into_command(
             plan,
             terminal=fds.terminal,
@@ -135,7 +127,7 @@ def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
 
     The memory of an ordinary user's fork belongs to the host's user namespace, in which no container has SYS_PTRACE.
     """
-    return bool((plan.init or plan.pre_start) and plan.capabilities & mask("SYS_PTRACE") and not plan.rootless)
+    return bool((plan.init or plan.pre_start) and plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.rootless)
 
 
 def _report(report: int, error: BaseException) -> None:
@@ -158,7 +150,7 @@ def _retitle(plan: LaunchPlan) -> None:
 def _set_oom_score(plan: LaunchPlan) -> None:
     if plan.oom_score_adj is None:
         return
-    from mydocker.runtime.launch import oom_score
+    from mydocker.runtime.command import oom_score
 
     oom_score.apply(plan.oom_score_adj)
 
@@ -209,7 +201,7 @@ def turn_into_command(
     have been imported before the root changed.
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    identity = look_up(root, plan.user, plan.groups)
+    identity = look_up(root, plan.user.user, plan.user.group, plan.groups)
     environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     _connect_streams(identity, terminal)
     _enter_directory(root, plan.working_dir)
@@ -219,7 +211,7 @@ def turn_into_command(
     _set_attributes(plan, attributes)
     # a healthcheck's command may run already, with the same rights from here on
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    drop_privileges(plan, identity, syscall_filter, death_signal=death_signal)
+    drop_privileges(rights_of(plan, syscall_filter), identity, death_signal=death_signal)
     if plan.pre_start:
         from mydocker.runtime.launch.pre_start import run_pre_start
 
@@ -235,7 +227,7 @@ def turn_into_command(
 def _set_attributes(plan: LaunchPlan, attributes: int) -> None:
     """Apply the settings that are no privileges: limits, umask, label."""
     if plan.ulimits:
-        from mydocker.runtime.launch import rlimits
+        from mydocker.runtime.command import rlimits
 
         rlimits.apply(plan.ulimits)
     os.umask(plan.umask)
@@ -251,7 +243,7 @@ def import_ahead(plan: LaunchPlan) -> None:
     if plan.tty:
         import mydocker.runtime.streams.terminal
     if plan.ulimits:
-        import mydocker.runtime.launch.rlimits
+        import mydocker.runtime.command.rlimits
     if plan.stdin is not None:
         import mydocker.runtime.streams.stdin_text
     if plan.pre_start:
@@ -323,15 +315,6 @@ def _open_network(plan: LaunchPlan) -> None:
             os.close(setting)
 
 
-def leave_keyring() -> None:
-    """Share no session keyring with mydocker's caller."""
-    try:
-        kernel.join_session_keyring()
-    except OSError as error:  # refused in containers, absent in some kernels; nothing is shared then either
-        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EDQUOT):
-            raise
-
-
 def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
     operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
@@ -376,17 +359,17 @@ def leave_propagation() -> None:
         raise LaunchError(f"this host refuses to mount anything: {error.strerror}", hint=hint) from None
 
 
-def change_root(root: int, *, pivot: bool) -> None:
+def _change_root(root: int, *, pivot: bool) -> None:
     """Make ROOT the root, and make sure that Python finds nothing to import in it."""
-    os.fchdir(root)
     if not pivot:
-        os.chroot(".")
-    elif not _pivot():
+        enter_root(root)
+        return
+    os.fchdir(root)
+    if not _pivot():
         from mydocker.runtime.launch.pivot_fallback import move_to_top
 
         move_to_top()
-    sys.path.clear()
-    sys.meta_path.clear()
+    forbid_imports()
     os.chdir("/")
 
 

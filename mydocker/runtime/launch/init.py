@@ -16,12 +16,11 @@ import select
 from mydocker import kernel
 from mydocker.kernel.signals import signal, take
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.outcome import SIGNAL_BASE
+from mydocker.runtime.command.outcome import SIGNAL_BASE
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _FAILED = 125
 
 
@@ -41,7 +40,7 @@ def fork_under_outer_init(lifeline: int, other_end: int) -> None:
     """
     os.close(other_end)
     os.setsid()  # else it would get, and pass on, what is typed on the caller's terminal
-    kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     _fork_under(_Init(lifeline=lifeline, processes=processes))
     os.close(processes)

@@ -11,7 +11,7 @@ import os
 
 from mydocker import kernel
 from mydocker.kernel.signals import signal
-from mydocker.runtime.launch.init import PR_SET_CHILD_SUBREAPER, children
+from mydocker.runtime.launch.init import children
 
 
 class Orphans:
@@ -20,7 +20,7 @@ class Orphans:
     def __enter__(self) -> Orphans:
         self.processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         self.before = set(children(self.processes))
-        kernel.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -30,6 +30,6 @@ class Orphans:
                     os.kill(pid, signal.SIGKILL)  # not waited for yet, so it is still that process
                 for pid in adopted:
                     os.waitpid(pid, 0)
-            kernel.prctl(PR_SET_CHILD_SUBREAPER, 0)
+            kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 0)
         finally:
             os.close(self.processes)

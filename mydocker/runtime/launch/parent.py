@@ -13,7 +13,8 @@ from mydocker.errors import refused_namespaces
 from mydocker.image.store import Store
 from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.child import ChildFds, Started, child_main
+from mydocker.runtime.command import Stack, Started
+from mydocker.runtime.launch.child import ChildFds, child_main
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory, record_plan
 from mydocker.runtime.seccomp import program
@@ -21,20 +22,17 @@ from mydocker.runtime.streams import StreamPipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO, TypeVar
+    from typing import Any, BinaryIO
 
     from mydocker.runtime.cgroup.cgroup import Cgroups
+    from mydocker.runtime.command.outcome import Outcome
+    from mydocker.runtime.command.supervise import Companion
     from mydocker.runtime.image_file import ImageMount
     from mydocker.runtime.inspect.container_view import ViewReceiver
     from mydocker.runtime.launch.orphans import Orphans
-    from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.launch.supervise import Companion
     from mydocker.runtime.network.connections import Connections
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
-
-    Resource = TypeVar("Resource")
 
 FLAGS = {
     "mount": kernel.CLONE_NEWNS,
@@ -44,47 +42,6 @@ FLAGS = {
     "net": kernel.CLONE_NEWNET,
     "cgroup": kernel.CLONE_NEWCGROUP,
 }
-
-
-class Stack:
-    """Several resources at once: the last one entered is left first, whatever leaving another one raises.
-
-    A small contextlib.ExitStack, which is not on the warm path.
-    """
-
-    def __init__(self) -> None:
-        self._exits: list[Callable[[], object]] = []
-
-    def __enter__(self) -> Stack:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def enter(self, resource: AbstractContextManager[Resource]) -> Resource:
-        """Enter RESOURCE, which is left with the stack; what entering it returned."""
-        entered = resource.__enter__()
-        self._exits.append(lambda: resource.__exit__(None, None, None))
-        return entered
-
-    def enter_any(self, resource: AbstractContextManager[object] | None) -> None:
-        """Enter RESOURCE, if there is one."""
-        if resource:
-            self.enter(resource)
-
-    def close_later(self, descriptor: int) -> int:
-        """DESCRIPTOR, which is closed with the stack."""
-        self._exits.append(lambda: os.close(descriptor))
-        return descriptor
-
-    def close(self) -> None:
-        """Leave all now. The stack is empty then, and may be closed again."""
-        while self._exits:
-            try:
-                self._exits.pop()()
-            except BaseException:
-                self.close()
-                raise
 
 
 def launch(
@@ -116,7 +73,7 @@ def launch(
             cgroups = _cgroups(plan, container)
             streams = _streams(plan, container, companion)
             started = _start(plan, container, streams, duty, view_receiver, connections, cgroups, image)
-            from mydocker.runtime.launch.supervise import watch  # only now, while the child is already at work
+            from mydocker.runtime.command.supervise import watch  # only now, while the child is already at work
 
             begun = _recorder(plan, started)
             outcome = watch(plan, started, signals=signals, streams=streams, companion=companion, begun=begun)
@@ -139,8 +96,15 @@ def _links(plan: LaunchPlan) -> dict[str, str | None]:
     return {"image": plan.image_digest, "name": plan.name, "hostname": hostname}
 
 
+def _with_plan(started: Started, plan: LaunchPlan, fds: ChildFds) -> Started:
+    """STARTED with what its plan says: where it shares the pid namespace of another container, its end does not end
+    what it leaves behind."""
+    left_in = tuple(each.path for each in plan.cgroups) if "pid" in plan.joined_namespaces else None
+    return started.replace(program=fds.syscall_filter, left_in=left_in)
+
+
 def _recorder(plan: LaunchPlan, started: Started) -> Callable[[], None]:
-    return lambda: record_plan(plan, started.pid)
+    return lambda: record_plan(plan, started.pid, started.program)
 
 
 def _orphans(plan: LaunchPlan) -> Orphans | None:
@@ -242,7 +206,7 @@ def _start(
         raise
     child_ends.close()
     streams.close_child_ends()
-    return Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image)
+    return _with_plan(Started(pid=pid, pidfd=pidfd, report=report, lifeline=lifeline, image=image), plan, fds)
 
 
 def _of_networks(connections: Connections | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mydocker import kernel
 from mydocker.errors import CommandNotFoundError, LaunchError, MydockerError
 from mydocker.kernel.signals import reset, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.plan.executable import find_command
+from mydocker.runtime.command.executable import find_command
 from mydocker.runtime.streams.read_pipe import listen
 
 if TYPE_CHECKING:

@@ -9,11 +9,14 @@
                                   host name, if that is not its ID
     frozen                        while it is paused: the cgroup that it is frozen by, see freezer.py
     plan                          once its command has begun: what it is made by, for those that look into it
+    exec                          from then on: what commands get that are executed in it, see enter/container.py
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
     hosts                         if it is in a network: its /etc/hosts, into which other runs write theirs; if its
                                   network is that of another container, a link to the file of that one
+    resolv.conf                   the same of its /etc/resolv.conf, which is changed when it joins a network with names
     forwarding                    if that has names: whether its name server asks others (network/name_server)
+    name_server                   a dangling link: the process of one that it has got since it runs (upkeep/resolver.py)
 
 The lock is a flock(2) on the directory itself, shared by the run and its cleanup process: a process
 that gets it exclusively knows that the run is gone, and removes the directory: the cleanup process of a run that was
@@ -22,22 +25,27 @@ killed, or the next run.
 
 from __future__ import annotations
 
+import marshal
 import os
 
 from mydocker import kernel
 from mydocker.errors import StoreError, hint_for
 from mydocker.image.store import remove_tree
+from mydocker.kernel import start_time
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.privileges import rights_of
 from mydocker.runtime.plan import LOCALHOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
 
-PLAN = "plan"  # a file of the directory
+PLAN, EXEC = "plan", "exec"  # files of the directory
+_FORMAT = 4  # of marshal: every version of Python that mydocker runs with reads it
 
 
 class RunDirectory:
@@ -120,45 +128,44 @@ def write_etc(plan: LaunchPlan, leases: Sequence[Lease] = (), *, resolver: str =
         from mydocker.runtime.network.joined_container import read_etc
 
         _write(plan, "memory/hosts", read_etc(plan.joined, "hosts") or _hosts(plan))
-        _share_hosts(plan)
+        _share(plan, "hosts")
         if text := read_etc(plan.joined, "resolv.conf"):
             _write(plan, "memory/resolv.conf", text)
+            if text == _host_file(f"{plan.joined}/resolv.conf"):
+                _share(plan, "resolv.conf")
             return
     elif not plan.has_names:
-        _write_hosts(plan, plan.network_hosts(leases) if leases else _hosts(plan))
-    _write(plan, "memory/resolv.conf", _resolvers(plan, resolver))
+        _write_file(plan, "hosts", plan.network_hosts(leases) if leases else _hosts(plan))
+    _write_file(plan, "resolv.conf", _resolvers(plan, resolver))
 
 
-def _share_hosts(plan: LaunchPlan) -> None:
-    """Mount the file of hosts of the container whose network PLAN's joins, if others write to it, in place of its copy:
+def _share(plan: LaunchPlan, name: str) -> None:
+    """Mount the file NAME of the container whose network PLAN's joins, if others write to it, in place of its copy:
     who comes and goes there is known to both, as with Docker. The link is for those that join this one."""
-    from mydocker.runtime.network import HOSTS
     from mydocker.runtime.plan.operations import attach
 
-    path = os.path.realpath(f"{plan.joined}/{HOSTS}")
+    path = os.path.realpath(f"{plan.joined}/{name}")
     try:
         tree = kernel.clone_tree(path)
     except FileNotFoundError:  # it is in no network, or has ended
         return
-    attach(tree, os.open(f"{plan.run_dir}/memory/hosts", os.O_PATH | os.O_CLOEXEC))
-    os.symlink(path, f"{plan.run_dir}/{HOSTS}")
+    attach(tree, os.open(f"{plan.run_dir}/memory/{name}", os.O_PATH | os.O_CLOEXEC))
+    os.symlink(path, f"{plan.run_dir}/{name}")
 
 
-def _write_hosts(plan: LaunchPlan, text: str) -> None:
-    """Write /etc/hosts of a container in no network with names. One that is in a network may join those later, so it
-    stands where others find it; but no start fails because the disk is full."""
+def _write_file(plan: LaunchPlan, name: str, text: str) -> None:
+    """Write the file NAME of /etc. That of a container in a network may be changed when it joins others, so it stands
+    where these find it; but no start fails because the disk is full."""
     if plan.networks:
-        from mydocker.runtime.network import HOSTS
-
         try:
-            _write(plan, HOSTS, text)
+            _write(plan, name, text)
             return
         except OSError:
-            path = f"{plan.run_dir}/{HOSTS}"
+            path = f"{plan.run_dir}/{name}"
             if os.path.exists(path):
                 os.unlink(path)
-            os.symlink(f"{plan.run_dir}/memory/hosts", path)
-    _write(plan, "memory/hosts", text)
+            os.symlink(f"{plan.run_dir}/memory/{name}", path)
+    _write(plan, f"memory/{name}", text)
 
 
 def _resolvers(plan: LaunchPlan, resolver: str) -> str:
@@ -177,30 +184,58 @@ def _resolvers(plan: LaunchPlan, resolver: str) -> str:
     return text
 
 
-def record_plan(plan: LaunchPlan, pid: int) -> None:
+def record_plan(plan: LaunchPlan, pid: int, program: bytes) -> None:
     """The command has begun: write down PLAN, and the number and the start time of PID, its first process, for other
-    processes of mydocker (running_plan.py). Contents of files and of the input may be secret, and nobody needs them.
+    processes of mydocker (running_plan.py); and of it what commands need that are executed in the container, with the
+    PROGRAM of its filter. Contents of files and of the input may be secret, and nobody needs them.
 
     As Python's own literals: JSON is not on the warm path. Where there is no room, nothing looks into the container.
     """
+    began = start_time(pid)
     operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
-    text = f"{pid} {start_time(pid)}\n{plan.replace(operations=operations, stdin=None)!r}\n"
+    text = f"{pid} {began}\n{plan.replace(operations=operations, stdin=None)!r}\n"
     try:
-        file = os.open(f"{plan.run_dir}/{PLAN}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, text.encode(errors="surrogateescape"))
-        finally:
-            os.close(file)
+        _write_private(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT))
+        _write_private(plan, PLAN, text.encode(errors="surrogateescape"))
     except OSError:
         pass
 
 
-def start_time(pid: int) -> int:
-    """When PID began, in ticks since the boot: with its number, what distinguishes it from every other process
-    (proc_pid_stat(5), the 20th field after the name, which may hold anything). OSError if there is none."""
-    file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[str, Any]:
+    """PLAN as enter/container.py reads it."""
+    label = plan.exec_label
+    command = {
+        "run_dir": plan.run_dir,
+        "user": plan.user.user,
+        "group": plan.user.group,
+        "groups": plan.groups,
+        "environment": plan.environment,
+        "working_dir": plan.working_dir,
+        "umask": plan.umask,
+        "ulimits": dict(plan.ulimits),
+        "oom_score_adj": plan.oom_score_adj,
+        "rights": {**rights_of(plan, program).as_dict(), "stands_by": False},
+        "label": label.kind if label else "",
+        "is_rootless": plan.rootless is not None,
+        "without_pid_namespace": plan.has_outer_init,
+        "cgroups": tuple((each.path, each.optional) for each in plan.cgroups),
+        "stop_signal": plan.stop_signal,
+        "grace": plan.grace,
+    }
+    return {
+        "pid": pid,
+        "start_time": began,
+        "namespaces": plan.separate_namespaces,
+        "below_holder": bool(plan.networks),
+        "root": "" if "mount" in plan.namespaces else plan.root.mount(plan.run_dir),
+        "plan": command,
+    }
+
+
+def _write_private(plan: LaunchPlan, name: str, content: bytes) -> None:
+    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+        os.write(file, content)
     finally:
         os.close(file)
 

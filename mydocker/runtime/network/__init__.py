@@ -17,6 +17,7 @@ NAME_SERVER = "127.0.0.11"  # in a container whose networks have names, as with 
 NAME_SERVER_PORT = 65353
 NAME_SERVER_SOCKETS = 2  # those that a container always sends to its name server: of UDP and TCP
 HOSTS = "hosts"  # in the run directory: /etc/hosts of a container in a network
+RESOLV_CONF = "resolv.conf"  # the same of its /etc/resolv.conf
 FORWARDING = "forwarding"  # in the run directory: a file that is empty while the container has no way to the outside
 
 

@@ -235,7 +235,7 @@ def attach(lease: Lease, *, bridge: Link, pid: int, is_published: bool = False) 
     With `is_published`, the container has ports of the host, and reaches itself under them: where the bridge translates
     addresses itself (br_netfilter), such a packet leaves by the interface that it came from.
     """
-    nftables.add_elements(firewall.members(lease))
+    nftables.add_elements([*firewall.members(lease), firewall.mark(lease.network.interface)])
     changes = [
         netlink.add_veth(
             lease.veth,

@@ -233,6 +233,9 @@ class Connections:
             index += 1
         if index == len(self.leases):
             return []
+        from mydocker.runtime.network import name_server
+
+        name_server.end_noted(self.plan.run_dir)
         own = {lease.directory for lease in self.leases}
         found = [lease for lease in listed(self.plan.run_dir)[0] if lease.directory not in own]
         for lease in found:
@@ -262,7 +265,7 @@ def _restore_firewall(lease: Lease) -> None:
 def restore_firewall(held: Held) -> None:
     """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
     host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
-    firewall.load(held.network, directory=held.directory)
+    firewall.load(held.network, directory=held.directory, again=True)
     for owner in {owner for _, owner in leases.live(held.directory)}:
         found, ports = listed(owner)
         for index, each in enumerate(found):

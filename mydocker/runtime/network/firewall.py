@@ -6,7 +6,9 @@
     bridge mydocker-<bridge>   a container sends from its own addresses only, claims no others towards its neighbours,
                                and is no router (CVE-2020-13401)
 
-What comes and goes with a container are elements of the sets in them.
+What comes and goes with a container are elements of the sets in them. Whoever restarts the host's nftables empties all
+of it: who adds an element next notices that, and loads it again. The set `complete` is there for those who add elements
+to the other table alone.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ _INET = """
 table inet {table}
 delete table inet {table}
 table inet {table} {{
+    set complete {{ type inet_proto; elements = {{ tcp }} }}
     map ports {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
     map address_ports {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
     chain translate {{
@@ -123,9 +126,26 @@ def rules(network: Network) -> str:
     return _INET.format(**words) + _BRIDGE.format(**words)
 
 
-def load(network: Network, *, directory: str) -> None:
-    """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. HostError if nft fails."""
-    _nft("\n".join([rules(network), *exceptions(network.interface), ""]), directory=directory)
+def load(network: Network, *, directory: str, again: bool = False) -> None:
+    """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. With `again`, some may be there.
+    HostError if nft fails."""
+    removed = _foreign_rules(network.interface) if again else []
+    _nft("\n".join([*removed, rules(network), *exceptions(network.interface), ""]), directory=directory)
+
+
+def is_complete(interface: str) -> bool:
+    """Whether all rules of the network whose bridge is INTERFACE are there, also those in chains of others. Raises
+    HostError."""
+    from mydocker.programs import run
+
+    tables = [line.split() for line in run("nft", "list", "tables").decode(errors="replace").splitlines()]
+    for family, rule in (("inet", f'oifname "{interface}" drop'), ("bridge", "iifname != @veths accept")):
+        table = table_of(interface)
+        if ["table", family, table] not in tables:
+            return False
+        if rule not in run("nft", "list", "table", family, table).decode(errors="replace"):
+            return False
+    return all(len(_own_rules(family, chain, interface)) > 1 for family, chain in dropping())
 
 
 def exceptions(bridge: str) -> list[str]:
@@ -149,8 +169,12 @@ def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     table = table_of(interface)
     tables = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
-    rules = [line for family, chain in _of_others() for line in _own_rules(family, chain, interface)]
-    run_together([("nft", "\n".join(lines)) for lines in (tables, rules) if lines])
+    run_together([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines])
+
+
+def _foreign_rules(interface: str) -> list[str]:
+    """The commands that delete what `exceptions` has inserted into chains of others."""
+    return [line for family, chain in _of_others() for line in _own_rules(family, chain, interface)]
 
 
 def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
@@ -191,6 +215,11 @@ def members(lease: Lease) -> list[Element]:
         keys |= {"members6": key(veth, mac, address6), "targets6": key(veth, address6)}
     table = table_of(lease.network.interface)
     return [Element(table=table, family=nftables.BRIDGE, set=name, key=each) for name, each in keys.items()]
+
+
+def mark(interface: str) -> Element:
+    """An element that the table of the network whose bridge is INTERFACE has from the beginning."""
+    return Element(table=table_of(interface), family=nftables.INET, set="complete", key=nftables.protocol("tcp"))
 
 
 def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:

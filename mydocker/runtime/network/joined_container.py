@@ -10,10 +10,10 @@ import os
 
 from mydocker import idmap
 from mydocker.errors import LaunchError, UsageError
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.running import read_link, running
+from mydocker.runtime.inspect.running import read_link, running
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap

@@ -15,7 +15,7 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import NetworkError, StoreError, UsageError, hint_for
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import Lease
 from mydocker.runtime.network.addresses import format_ipv4, ipv4_range, ipv6_of, mac_of, parse_ipv4

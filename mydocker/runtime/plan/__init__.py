@@ -10,11 +10,10 @@ import os
 
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.plan.executable import is_static_program
+from mydocker.runtime.command.executable import is_static_program
 from mydocker.runtime.plan.operations import DeclaredVolume, HostProgram, MissingLink, Operation
 from mydocker.runtime.plan.root import BareRoot, LayeredRoot, MemoryRoot, Root, image_directory
 from mydocker.runtime.plan.standard_mounts import standard_mounts
-from mydocker.runtime.plan.users import ROOT
 from mydocker.runtime.seccomp import SyscallFilter
 from mydocker.specs.model import BRIDGE, CONNECTED_MODES, HOST_GATEWAY, User
 from mydocker.specs.values import capability
@@ -373,7 +372,7 @@ def _exec_label(spec: ContainerSpec) -> ExecLabel | None:
 
 def _image_user(config: ImageConfig | None) -> User:
     if config is None or not config.user:
-        return ROOT
+        return User(user=0)
     from mydocker.specs.values.user import parse_user
 
     return parse_user(config.user)

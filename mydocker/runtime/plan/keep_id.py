@@ -12,8 +12,8 @@ import stat
 from mydocker import kernel
 from mydocker.kernel.beneath import open_if_present
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.users import FILE_LIMIT
 from mydocker.runtime.plan.operations import Operation
-from mydocker.runtime.plan.users import FILE_LIMIT
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host

@@ -26,6 +26,11 @@ class ExecLabel(Record):
     apparmor: str | None = None
     selinux: str | None = None
 
+    @property
+    def kind(self) -> str:
+        """What it is, for people."""
+        return "an AppArmor profile" if self.apparmor else "an SELinux label"
+
 
 def exec_label(security: Security) -> ExecLabel:
     """The label that SECURITY sets."""

@@ -187,7 +187,7 @@ def _cgroup_v1(cgroups: tuple[Cgroup, ...]) -> tuple[Operation, ...]:
 
 
 def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
-    """In a network, others may change the file of hosts: so it is not in the memory of its own mounts."""
+    """In a network, others may change the files of names: so they are not in the memory of its own mounts."""
     taken = {volume.target for volume in spec.volumes}
     paths = {name: f"/etc/{name}" for name in GENERATED}
     attributes = ATTR_NODEV | (READ_ONLY if spec.read_only else 0)
@@ -195,7 +195,7 @@ def _etc(spec: ContainerSpec, run_dir: str) -> tuple[Operation, ...]:
     return tuple(
         Bind(
             target=path,
-            source=f"{run_dir}/{name}" if connected and name == "hosts" else f"{run_dir}/memory/{name}",
+            source=f"{run_dir}/{name}" if connected and name != "hostname" else f"{run_dir}/memory/{name}",
             attributes=attributes,
         )
         for name, path in paths.items()

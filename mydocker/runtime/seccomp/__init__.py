@@ -8,11 +8,10 @@ changed since, is compiled anew. A warm start reads this one file and never load
 
 from __future__ import annotations
 
-import errno
 import os
 
-from mydocker import kernel
-from mydocker.image.store import Store, checksum
+from mydocker.image.store import Store
+from mydocker.image.store_root import checksum
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -44,17 +43,6 @@ def program(syscall_filter: SyscallFilter, *, store: Store) -> bytes:
         return compile_profile(syscall_filter.profile, capabilities=syscall_filter.capabilities, library=open_library())
     name = f"seccomp/{os.uname().machine}-{FINGERPRINT:08x}-{syscall_filter.capabilities:x}"
     return _find(f"{store.root}/{name}") or _compile_default(syscall_filter.capabilities, name, store)
-
-
-def load(program: bytes, *, flags: int) -> None:
-    """Submit this process to PROGRAM; without CAP_SYS_ADMIN that takes no_new_privs (seccomp(2), EACCES)."""
-    try:
-        kernel.load_filter(program, flags=flags)
-    except OSError as error:
-        if error.errno != errno.EACCES:
-            raise
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.load_filter(program, flags=flags)
 
 
 def _find(path: str) -> bytes | None:

@@ -13,7 +13,7 @@ from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.command import Watched
 
 NULL = -1  # in place of a descriptor: the container's own /dev/null
 
@@ -27,7 +27,7 @@ class StreamPipes:
     container has them.
     """
 
-    def __init__(self, plan: LaunchPlan) -> None:
+    def __init__(self, plan: Watched) -> None:
         """Raises LaunchError if a standard descriptor is a directory."""
         self.parent_ends, self.child_ends = [NULL] * 3, [NULL] * 3
         states = [os.fstat(descriptor) for descriptor in (0, 1, 2)]
@@ -42,7 +42,7 @@ class StreamPipes:
             self.close_child_ends()
             raise
 
-    def _open(self, plan: LaunchPlan, states: list[os.stat_result]) -> None:
+    def _open(self, plan: Watched, states: list[os.stat_result]) -> None:
         if plan.stdin_open and plan.stdin is None and not _is_null(states[0]):
             self.child_ends[0], self.parent_ends[0] = os.pipe()
         for number, name in ((1, "stdout"), (2, "stderr")):
@@ -82,17 +82,18 @@ def _is_null(state: os.stat_result) -> bool:
     return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(1, 3)  # linux: devices.txt
 
 
-def take_streams(ends: tuple[int, ...], *, root: int) -> None:
-    """In the container: make ENDS its standard descriptors; ROOT is its root."""
+def take_streams(ends: tuple[int, ...], *, root: int, null: int = NULL) -> None:
+    """In the container: make ENDS its standard descriptors; ROOT is its root. NULL is the host's /dev/null, if that
+    cannot be opened here any more."""
     for number, descriptor in enumerate(ends):
-        os.dup2(_open_null(root) if descriptor == NULL else descriptor, number)
+        os.dup2(_open_null(root, null) if descriptor == NULL else descriptor, number)
 
 
-def _open_null(root: int) -> int:
+def _open_null(root: int, null: int) -> int:
     try:
         return kernel.open_inside(root, "/dev/null", os.O_RDWR)
     except OSError:  # a volume is mounted over /dev, and opens no devices; or a bare directory has none
-        return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if null == NULL else null
 
 
 def chown_streams(user: int) -> None:

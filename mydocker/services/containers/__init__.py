@@ -7,14 +7,12 @@ Each has a keeper (keeper.py), a directory in the store (directory.py), and is d
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.specs.model import BRIDGE, CONNECTED_MODES, NAMESPACES
-from mydocker.specs.model.parts import NetworkAttachment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mydocker.specs.model import ContainerSpec
-    from mydocker.specs.model.parts import HostCommands
+    from mydocker.specs.model.parts import HostCommands, NetworkAttachment
 
 CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
 DEAD = "dead"  # it can only be removed: its files are damaged
@@ -27,14 +25,13 @@ PROJECT, SERVICE, NUMBER = (
 )  # labels of the containers of a Compose file
 
 
-class ContainerConfig(Record):
-    """What a container is. `created` is in seconds since 1970; `image` is what its creator has called the image, and
-    `image_digest` that of the manifest, empty with a rootfs."""
+class Summary(Record):
+    """What is read of a container to list it. `created` is in seconds since 1970; `image` is what its creator has
+    called the image, and `image_digest` that of the manifest, empty with a rootfs."""
 
     id: str
     name: str
     created: float
-    spec: ContainerSpec
     image: str
     image_digest: str = ""
     command: tuple[str, ...] = ()  # with the entrypoint, for people
@@ -42,28 +39,6 @@ class ContainerConfig(Record):
     ports: tuple[str, ...] = ()  # what the image and the spec expose, such as 80/tcp
     auto_remove: bool = False  # remove it when it has ended
     owner: str = ""  # the program that it ends with, as services/owned/owner.py names it, and is removed with
-    host_commands: HostCommands | None = None  # executed before and after its runs
-    stdin_once: bool = False  # its input ends with that of the first who is attached
-    networks: tuple[NetworkAttachment, ...] | None = None  # after `network connect` or `disconnect`; None: the spec's
-
-    @property
-    def attachments(self) -> tuple[NetworkAttachment, ...]:
-        """The networks that it is in, or will be when it starts; none if it has the host's, another's, or none."""
-        if self.networks is not None:
-            return self.networks
-        if self.spec.network_mode not in ("default", *CONNECTED_MODES):
-            return ()
-        return self.spec.networks or (NetworkAttachment(name=BRIDGE),)
-
-    @property
-    def current_spec(self) -> ContainerSpec:
-        """The spec with the networks that it has been connected to since it was made."""
-        if self.networks is None:
-            return self.spec
-        first = self.networks[0].name if self.networks else ""
-        mode = "none" if not first else BRIDGE if first == BRIDGE else "networks"
-        namespaces = tuple(name for name in NAMESPACES if name == "net" or name in self.spec.namespaces)
-        return self.spec.replace(networks=self.networks, network_mode=mode, namespaces=namespaces)
 
     @property
     def short_id(self) -> str:
@@ -74,6 +49,40 @@ class ContainerConfig(Record):
     def title(self) -> str:
         """What people call it."""
         return self.name or self.short_id
+
+
+class ContainerConfig(Summary):
+    """What a container is."""
+
+    spec: ContainerSpec
+    bound_to: tuple[str, ...] = ()  # services of its project: it is stopped when a container of one has ended
+    host_commands: HostCommands | None = None  # executed before and after its runs
+    stdin_once: bool = False  # its input ends with that of the first who is attached
+    networks: tuple[NetworkAttachment, ...] | None = None  # after `network connect` or `disconnect`; None: the spec's
+
+    @property
+    def attachments(self) -> tuple[NetworkAttachment, ...]:
+        """The networks that it is in, or will be when it starts; none if it has the host's, another's, or none."""
+        from mydocker.specs.model import BRIDGE, CONNECTED_MODES
+        from mydocker.specs.model.parts import NetworkAttachment
+
+        if self.networks is not None:
+            return self.networks
+        if self.spec.network_mode not in ("default", *CONNECTED_MODES):
+            return ()
+        return self.spec.networks or (NetworkAttachment(name=BRIDGE),)
+
+    @property
+    def current_spec(self) -> ContainerSpec:
+        """The spec with the networks that it has been connected to since it was made."""
+        from mydocker.specs.model import BRIDGE, NAMESPACES
+
+        if self.networks is None:
+            return self.spec
+        first = self.networks[0].name if self.networks else ""
+        mode = "none" if not first else BRIDGE if first == BRIDGE else "networks"
+        namespaces = tuple(name for name in NAMESPACES if name == "net" or name in self.spec.namespaces)
+        return self.spec.replace(networks=self.networks, network_mode=mode, namespaces=namespaces)
 
 
 class ContainerState(Record):
@@ -105,14 +114,20 @@ class ContainerState(Record):
     lost: int = 0  # bytes of output that could not be written to the log
 
 
-class Container(Record):
+class Listed(Record):
     """A container in the store: its directory, and what is known of it now."""
 
     directory: str
-    config: ContainerConfig
+    config: Summary
     state: ContainerState
 
     @property
     def is_alive(self) -> bool:
         """Whether it has a keeper: it runs, is paused, or is about to be started again."""
         return self.state.status in ALIVE
+
+
+class Container(Listed):
+    """The same with all that it is made of."""
+
+    config: ContainerConfig

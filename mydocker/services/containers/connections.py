@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from mydocker.runtime.launch.supervise import Watch
+    from mydocker.runtime.command.supervise import Watch
     from mydocker.services.containers.output import Output
 
 _MESSAGE = 1 << 16

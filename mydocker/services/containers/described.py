@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
-import time
 
 from mydocker.errors import printable
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING, Container
 from mydocker.services.containers.log_files import timestamp
 from mydocker.services.health import HEALTHY, as_of_image
+from mydocker.services.listing import rows
 from mydocker.specs.model import VolumeMount
 from mydocker.specs.model.parts import Logging
 from mydocker.specs.values.signal import name_of
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import Port
 
 NEVER = "0001-01-01T00:00:00Z"  # as Go writes a time that is not set
-_UNITS = ((8760, "year"), (720, "month"), (168, "week"), (24, "day"))  # in hours
 _SHM_SIZE = 64 << 20  # bytes, unless it is set
-_COMMAND = 20  # letters
 _OF_IMAGES = (
     *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"),
     "Healthcheck",
@@ -36,77 +33,17 @@ _OF_IMAGES = (
 
 def row(container: Container, *, trunc: bool = True) -> dict[str, str]:
     """The fields that `docker ps --format` knows."""
-    config, state = container.config, container.state
-    command = printable(shlex.join(config.command))
-    if trunc and len(command) > _COMMAND:
-        command = command[: _COMMAND - 1] + "…"
-    return {
-        "ID": config.short_id if trunc else config.id,
-        "Image": printable(config.image),
-        "Command": f'"{command}"',
-        "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(config.created)),
-        "RunningFor": f"{ago(time.time() - config.created)} ago",
-        "Status": status(state),
-        "State": state.status,
-        "Ports": ports(container),
-        "Names": config.title,
-        "Labels": printable(",".join(f"{key}={value}" for key, value in sorted(config.labels.items()))),
-        "Networks": ",".join(addresses(container)) or config.spec.network_mode,
+    spec = container.config.spec
+    return rows.brief(container, trunc=trunc) | {
+        "Networks": ",".join(addresses(container)) or spec.network_mode,
         "Size": "",
-        "Mounts": printable(",".join(_mounted(mount) for mount in config.spec.volumes)),
-        "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in config.spec.volumes)),
+        "Mounts": printable(",".join(_mounted(mount) for mount in spec.volumes)),
+        "LocalVolumes": str(sum(type(mount).__name__ == "VolumeMount" for mount in spec.volumes)),
     }
 
 
 def _mounted(mount: Any) -> str:
     return str(getattr(mount, "source", None) or getattr(mount, "volume", None) or mount.target)
-
-
-def ago(seconds: float) -> str:
-    """How long that is, as Docker's commands write it (go-units, HumanDuration)."""
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if seconds < 60:
-        count = int(seconds)
-        return "Less than a second" if count < 1 else f"{count} second{'s' * (count > 1)}"
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    unit, name = next(each for each in _UNITS if hours >= 2 * each[0])
-    return f"{hours // unit} {name}s"
-
-
-def status(state: ContainerState) -> str:
-    """The state in words."""
-    if state.status == CREATED:
-        return "Created"
-    if state.status == DEAD:
-        return "Dead"
-    if state.status == EXITED:
-        since = f" {ago(time.time() - state.finished)} ago" if state.finished else ""
-        return f"Exited ({state.exit_code}){since}"
-    if state.status == RESTARTING:
-        return f"Restarting ({state.exit_code}) {ago(time.time() - state.finished)} ago"
-    health = {"": "", "starting": " (health: starting)"}.get(state.health, f" ({state.health})")
-    paused = " (Paused)" if state.status == PAUSED else ""
-    return f"Up {ago(time.time() - state.started)}{health}{paused}"
-
-
-def ports(container: Container) -> str:
-    """The published ports, and those that are only exposed."""
-    return ", ".join(f"{host}:{number}->{target}" if host else target for host, number, target in places(container))
-
-
-def places(container: Container) -> list[tuple[str, str, str]]:
-    """(address, number, port) of each place on the host where a port is published; without the first two, of a port
-    that is only exposed."""
-    found, published = [], set()
-    for text in container.state.ports:
-        place, _, target = text.rpartition(":")
-        published.add(target)
-        host, _, number = place.rpartition(":")
-        found += [(each, number, target) for each in ((host,) if host else ("0.0.0.0", "[::]"))]
-    return found + [("", "", port) for port in container.config.ports if port not in published]
 
 
 def document(container: Container, image: ImageConfig | None = None, *, volumes: str) -> dict[str, Any]:

@@ -23,33 +23,21 @@ from contextlib import contextmanager, suppress
 from mydocker import kernel
 from mydocker.errors import StoreError, UsageError, hint_for
 from mydocker.image.store import flock, remove_tree
-from mydocker.kernel.signals import send, signal
-from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.run_directory import start_time
-from mydocker.services.containers import (
-    ALIVE,
-    CREATED,
-    DEAD,
-    EXITED,
-    Container,
-    ContainerConfig,
-    ContainerState,
-)
-from mydocker.services.owned.owner import is_gone
-from mydocker.specs.model import ContainerSpec, as_json
+from mydocker.kernel import start_time
+from mydocker.record import TYPE_CHECKING, Record
+from mydocker.services.containers import Container, ContainerConfig, ContainerState, Listed
+from mydocker.services.listing import stored
+from mydocker.services.listing.stored import CONFIG, STATE_SIZE, boot, has_keeper, names_in
+from mydocker.specs import as_json
+from mydocker.specs.model import ContainerSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from mydocker.image.store import Store
 
-STATE_SIZE = 1 << 14
-KILLED = 137
 _TEXT_LIMITS = (1024, 256, 64, 0)  # letters of each text in a state: the first that fits
-_DAMAGED = "remove it with 'mydocker rm -f'"
-_TORN = 5  # times that a state is read which is being written meanwhile
-_CONFIG = "config.json"
 
 
 def create(store: Store, config: ContainerConfig) -> Container:
@@ -119,9 +107,9 @@ def _fill(path: str, config: ContainerConfig) -> None:
 
 def write_config(path: str, config: ContainerConfig) -> None:
     """Write what the container in PATH is. Raises OSError."""
-    with open(f"{path}/{_CONFIG}.new", "w", encoding="utf-8") as file:
+    with open(f"{path}/{CONFIG}.new", "w", encoding="utf-8") as file:
         file.write(as_json.dumps(config))
-    os.rename(f"{path}/{_CONFIG}.new", f"{path}/{_CONFIG}")
+    os.rename(f"{path}/{CONFIG}.new", f"{path}/{CONFIG}")
 
 
 def write_state(path: str, state: ContainerState) -> None:
@@ -148,19 +136,11 @@ def _written(state: ContainerState) -> bytes:
 
 def read(path: str) -> Container:
     """The container in directory PATH. Raises StoreError if there is none."""
-    try:
-        with open(f"{path}/{_CONFIG}", encoding="utf-8") as file:
-            config = as_json.loads(file.read(), ContainerConfig, known=_known())
-        state = _read_state(path)
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}", hint=_DAMAGED) from None
-    except ValueError as error:
-        raise StoreError(f"cannot read {path}: {error}", hint=_DAMAGED) from None
-    if state.status in ALIVE and not has_keeper(path):
-        state = _read_state(path)  # it may have ended in an orderly way meanwhile
-    if state.status in ALIVE and not has_keeper(path):
-        _end_orphan(state)
-        state = state.replace(status=EXITED, exit_code=KILLED, error="its keeper was killed", **_NOTHING)
+    return _read(path, _known())
+
+
+def _read(path: str, known: Mapping[str, type[Record]]) -> Container:
+    config, state = stored.read(path, lambda text: as_json.loads(text, ContainerConfig, known=known))
     return Container(directory=path, config=config, state=state)
 
 
@@ -168,65 +148,9 @@ def identity(pid: int, *, by_init: bool) -> dict[str, Any]:
     """The fields of a state that say which process is the container's first, PID; BY_INIT: one of mydocker's, which
     ends when its keeper does, after all others."""
     try:
-        return {"pid": pid, "process_start": 0 if by_init else start_time(pid), "boot": _boot()}
+        return {"pid": pid, "process_start": 0 if by_init else start_time(pid), "boot": boot()}
     except OSError:  # it has just ended
         return {"pid": pid, "process_start": 0, "boot": ""}
-
-
-def _boot() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def _end_orphan(state: ContainerState) -> None:
-    """Kill the container whose keeper was killed: the cleanup process does that, unless it was killed as well."""
-    with suppress(OSError):
-        if not state.process_start or state.boot != _boot():
-            return
-        pidfd = os.pidfd_open(state.pid)
-        try:
-            if start_time(state.pid) == state.process_start:
-                send(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
-
-
-_NOTHING: dict[str, Any] = {
-    "pid": 0,
-    "process_start": 0,
-    "keeper": 0,
-    "addresses": {},
-    "ports": (),
-    "health": "",
-    "failing": 0,
-}
-
-
-def _read_state(path: str) -> ContainerState:
-    for left in reversed(range(_TORN)):
-        with open(f"{path}/state", "rb") as file:
-            raw = file.read(STATE_SIZE)
-        try:
-            return _state_in(json.loads(raw))
-        except (ValueError, RecursionError):
-            if not left:
-                raise ValueError("its state is damaged") from None
-    raise AssertionError
-
-
-def _state_in(fields: object) -> ContainerState:
-    """The state that another version of mydocker may have written: what is unknown, or of another type, is left out."""
-    if not isinstance(fields, dict):
-        raise ValueError("the state is damaged")
-    known = {}
-    for name in ContainerState.fields:
-        default = getattr(ContainerState, name)
-        value = fields.get(name, default)
-        value = tuple(value) if isinstance(value, list) else float(value) if type(value) is int else value
-        if type(default) is int and type(value) is float:
-            value = int(value)
-        known[name] = value if type(value) is type(default) else default
-    return ContainerState(**known)
 
 
 def _known() -> dict[str, type]:
@@ -242,71 +166,29 @@ def _known() -> dict[str, type]:
 def listed(store: Store) -> list[Container]:
     """All that are there, the oldest first; those that were to be removed at their end, and were killed with their
     keepers, and those whose owner is gone, are removed now. One that cannot be read is dead."""
-    found = []
-    for name in _names(store.background):
-        path = f"{store.background}/{name}"
-        try:
-            container = read(path)
-        except StoreError as error:
-            if os.path.isdir(path):
-                found.append(_dead(store, path, error))
-            continue
-        if _is_left(container):
-            _remove_ended(store, container)
-        else:
-            found.append(container)
-    return sorted(found, key=lambda container: container.config.created)
+    known = _known()
+    there, left, dead = stored.scan(store, lambda path: _read(path, known))
+    remove_left(store, left)
+    there += [_without_spec(each) for each in dead]
+    return sorted(there, key=lambda container: container.config.created)
 
 
-def _remove_ended(store: Store, container: Container) -> None:
+def _without_spec(dead: Listed) -> Container:
+    config = ContainerConfig(**dead.config.as_dict(), spec=ContainerSpec(name=dead.config.name or None))
+    return Container(directory=dead.directory, config=config, state=dead.state)
+
+
+def remove_left(store: Store, left: Iterable[Listed]) -> None:
+    """Remove those of LEFT, of `stored.scan`, that are not being restarted."""
+    for container in left:
+        _remove_ended(store, container)
+
+
+def _remove_ended(store: Store, container: Listed) -> None:
     """Unless it is being restarted."""
     with suppress(StoreError, BlockingIOError), changing(container.directory, wait=False):
         if not has_keeper(container.directory):
             remove(store, container)
-
-
-def _dead(store: Store, path: str, error: StoreError) -> Container:
-    """The container in PATH, of which only its directory is known, and its name."""
-    id_, name = os.path.basename(path), ""
-    for each in _names(f"{store.background}/names"):
-        with suppress(OSError):
-            name = each if os.readlink(f"{store.background}/names/{each}")[:12] == id_ else name
-    with suppress(OSError):
-        config = ContainerConfig(
-            id=id_, name=name, created=os.stat(path).st_mtime, spec=ContainerSpec(name=name or None), image=""
-        )
-        return Container(directory=path, config=config, state=ContainerState(status=DEAD, error=error.message))
-    raise error  # it has just been removed
-
-
-def _is_left(container: Container) -> bool:
-    """Whether it is over, and nobody is to find it any more."""
-    config, status = container.config, container.state.status
-    if config.owner and status in (CREATED, EXITED):
-        return is_gone(config.owner)
-    return config.auto_remove and status == EXITED
-
-
-def _names(path: str) -> list[str]:
-    try:
-        return [name for name in os.listdir(path) if name != "names" and not name.startswith(".")]
-    except FileNotFoundError:
-        return []
-
-
-def has_keeper(path: str) -> bool:
-    """Whether the container in PATH has a keeper."""
-    try:
-        descriptor = os.open(f"{path}/keeper", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        kernel.lock(descriptor, shared=True, wait=False)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def lock_keeper(path: str) -> int | None:
@@ -351,7 +233,7 @@ def _is_at(descriptor: int, path: str) -> bool:
         return False
 
 
-def remove(store: Store, container: Container) -> None:
+def remove(store: Store, container: Listed) -> None:
     """Remove the container from the disk, and let its name go; it has no keeper. Raises StoreError."""
     config = container.config
     gone = f"{store.background}/.{os.path.basename(container.directory)}"
@@ -374,7 +256,7 @@ def remove(store: Store, container: Container) -> None:
 def _make_private(store: Store) -> None:
     """Make the directories of all containers, and of their names. Raises OSError."""
     store.prepare_containers()
-    for path in (store.background, f"{store.background}/names"):
+    for path in (store.background, store.names):
         os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
 
 
@@ -386,11 +268,11 @@ def take_name(store: Store, name: str, container_id: str) -> None:
 
 def _link_name(store: Store, name: str, container_id: str) -> None:
     """Take NAME, and remove those that commands have left that were killed. The caller has locked the names."""
-    path = f"{store.background}/names/{name}"
+    path = f"{store.names}/{name}"
     refuse_held(store, name, but=container_id)
-    for each in _names(f"{store.background}/names"):
+    for each in names_in(store.names):
         if each == name or not holder_of(store, each):
-            os.unlink(f"{store.background}/names/{each}")
+            os.unlink(f"{store.names}/{each}")
     os.symlink(container_id, path)
 
 
@@ -409,7 +291,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
     UsageError if another one has it, OSError."""
     _make_private(store)
-    hold = f"{store.background}/names/.{container_id[:12]}"
+    hold = f"{store.names}/.{container_id[:12]}"
     with _changing_names(store):
         descriptor = flock.acquire(hold)
         assert descriptor is not None
@@ -428,7 +310,7 @@ def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
 
 def drop_name(store: Store, name: str, container_id: str) -> None:
     """NAME means nothing any more, if it means the container with CONTAINER_ID."""
-    path = f"{store.background}/names/{name}"
+    path = f"{store.names}/{name}"
     with suppress(OSError), _changing_names(store):
         if os.readlink(path)[:12] == container_id[:12]:
             os.unlink(path)
@@ -437,11 +319,11 @@ def drop_name(store: Store, name: str, container_id: str) -> None:
 def holder_of(store: Store, name: str) -> str:
     """The ID of the container that has NAME: one in the background, or one that runs; empty if none has."""
     try:
-        container_id = os.readlink(f"{store.background}/names/{name}")
+        container_id = os.readlink(f"{store.names}/{name}")
     except OSError:
         return ""
     kept = os.path.isdir(f"{store.background}/{container_id[:12]}")
-    return container_id if kept or _is_locked(f"{store.background}/names/.{container_id[:12]}") else ""
+    return container_id if kept or _is_locked(f"{store.names}/.{container_id[:12]}") else ""
 
 
 def _is_locked(path: str) -> bool:
@@ -458,7 +340,7 @@ def _is_locked(path: str) -> bool:
 
 @contextmanager
 def _changing_names(store: Store) -> Iterator[None]:
-    descriptor = flock.acquire(f"{store.background}/names/.lock")
+    descriptor = flock.acquire(f"{store.names}/.lock")
     assert descriptor is not None
     try:
         yield

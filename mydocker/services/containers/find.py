@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import os
-
 from mydocker.errors import LaunchError, UsageError
-from mydocker.number import is_whole_number
-from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.running import read_link, running
-from mydocker.services.containers import RUNNING, Container, ContainerConfig, ContainerState, directory
+from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers import Container, ContainerConfig, directory
+from mydocker.services.listing.stored import Foreground, as_listed, foreground
 from mydocker.specs.model import ContainerSpec
 
 if TYPE_CHECKING:
@@ -17,17 +14,6 @@ if TYPE_CHECKING:
 
 
 _SHORT = 12  # digits of an ID
-
-
-class Foreground(Record):
-    """A container that a command runs in the foreground, as its run directory describes it."""
-
-    run_dir: str
-    id: str  # its first twelve digits
-    name: str
-    pid: int
-    image_digest: str
-    started: float
 
 
 def find(store: Store, text: str) -> Container | Foreground:
@@ -74,40 +60,8 @@ def id_of(container: Container | Foreground) -> str:
     return container.id if isinstance(container, Foreground) else container.config.id
 
 
-def foreground(store: Store) -> list[Foreground]:
-    """The containers that commands run in the foreground now."""
-    found = []
-    for path in running(store.containers):
-        name, pid = os.path.basename(path), read_link(path, "process")
-        if os.path.exists(f"{store.background}/{name}"):
-            continue
-        try:
-            started = os.stat(path).st_mtime
-        except OSError:
-            continue
-        if is_whole_number(pid):
-            found.append(
-                Foreground(
-                    run_dir=path,
-                    id=name,
-                    name=read_link(path, "name"),
-                    pid=int(pid),
-                    image_digest=read_link(path, "image"),
-                    started=started,
-                )
-            )
-    return found
-
-
 def as_container(found: Foreground) -> Container:
     """What is known of a container in the foreground, in the form of one in the background."""
-    config = ContainerConfig(
-        id=found.id,
-        name=found.name,
-        created=found.started,
-        spec=ContainerSpec(name=found.name or None),
-        image=found.image_digest,
-        image_digest=found.image_digest,
-    )
-    state = ContainerState(status=RUNNING, pid=found.pid, started=found.started)
-    return Container(directory=found.run_dir, config=config, state=state)
+    listed = as_listed(found)
+    config = ContainerConfig(**listed.config.as_dict(), spec=ContainerSpec(name=found.name or None))
+    return Container(directory=listed.directory, config=config, state=listed.state)

@@ -24,9 +24,9 @@ from mydocker.kernel.process_title import retitle
 from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command.supervise import Companion
 from mydocker.runtime.launch import plan_launch, run
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
-from mydocker.runtime.launch.supervise import Companion
 from mydocker.runtime.plan.networks import with_earlier_addresses
 from mydocker.services.containers import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, directory
 from mydocker.services.containers.connections import Connections, Waiting
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import StoredImage
     from mydocker.image.store import Store
+    from mydocker.runtime.command.outcome import Outcome
+    from mydocker.runtime.command.supervise import Watch
     from mydocker.runtime.inspect.container_view import ContainerView
-    from mydocker.runtime.launch.outcome import Outcome
-    from mydocker.runtime.launch.supervise import Watch
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams import StreamPipes
     from mydocker.runtime.streams.relay import Relay
@@ -146,6 +146,7 @@ class Keeper(Companion):
         self.monitor: HealthMonitor | None = None
         self.restarts = Restarts(self.config.spec.restart)
         self.is_unhealthy = False  # and so its end has been ordered, by its healthcheck's on_failure
+        self.bonds: list[socket.socket] | None = None  # to the keepers of those that it is bound to
 
     def keep(self, attached: socket.socket | None = None, owner: int = -1) -> None:
         """Start it, and again, until it has ended for good."""
@@ -260,6 +261,12 @@ class Keeper(Companion):
         self.connections.forget(owner)
         self.stop(None, None, keep=False)
 
+    def _lose_other(self, name: str) -> None:
+        """Another container has ended that this one is bound to."""
+        if not self.state.stopped:
+            self._tell(error=f"stopped, as {name}, which it is bound to, has ended")
+            self.stop(None, None, keep=False)
+
     def _end(self, lock: int, *, remove: bool) -> None:
         """It has ended for good: first that is on disk, and the keeper's place free; then everybody hears of it. With
         REMOVE, nothing of it stays."""
@@ -326,6 +333,10 @@ class Keeper(Companion):
         )
         self._close_ready(READY)
         self._execute_begun()
+        if self.config.bound_to and self.bonds is None:
+            from mydocker.services.bound import bind
+
+            self.bonds = bind(self.config, self.connections, store=self.store, ended=self._lose_other)
 
     def _execute_begun(self) -> None:
         """Start the commands of the host for a container that runs; if one fails, it is stopped."""

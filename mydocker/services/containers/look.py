@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from mydocker.errors import LaunchError, UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.cgroup import freezer
+from mydocker.runtime.enter.container import NotRunningError
 from mydocker.runtime.inspect.processes import all_pids
-from mydocker.runtime.inspect.running_container import NotRunningError, open_running
+from mydocker.runtime.inspect.running_container import open_running
 from mydocker.services.containers import Container, find
-from mydocker.services.containers.find import Foreground
+from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +41,20 @@ def run_directory(store: Store, found: Container | Foreground) -> str:
     return f"{store.containers}/{found.config.short_id}"
 
 
+def unpaused(store: Store, text: str) -> str:
+    """The run directory of the container that TEXT means, which runs and is not paused. Raises NotRunningError."""
+    found = find_any(store, text)
+    run_dir = run_directory(store, found)
+    if is_paused(store, found):
+        raise NotRunningError(f"container {text} is paused", hint=f"'mydocker unpause {text}' lets it go on")
+    return run_dir
+
+
 @contextmanager
 def running(store: Store, text: str, *, paused: bool = True) -> Iterator[ContainerView]:
     """A view of the running container that TEXT means, unless PAUSED is false and it is. Raises NotRunningError, and
     the errors of `open_running`."""
-    found = find_any(store, text)
-    run_dir = run_directory(store, found)
-    if not paused and is_paused(store, found):
-        raise NotRunningError(f"container {text} is paused", hint=f"'mydocker unpause {text}' lets it go on")
+    run_dir = run_directory(store, find_any(store, text)) if paused else unpaused(store, text)
     with open_running(run_dir) as view:
         yield view
 

@@ -21,7 +21,7 @@ from mydocker.services.containers.control import FRAME, STDERR, STDOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.command import Watched
     from mydocker.services.containers.log_files import LogFiles
 
 _CHUNK = 1 << 16
@@ -32,7 +32,7 @@ INPUT_LIMIT = 1 << 16  # bytes of input that wait for the container; then no mor
 class KeptPipes(StreamPipes):
     """The pipes of a container whose standard streams nobody has open: its output is always wanted."""
 
-    def _open(self, plan: LaunchPlan, states: list[os.stat_result]) -> None:
+    def _open(self, plan: Watched, states: list[os.stat_result]) -> None:
         if plan.stdin_open and plan.stdin is None:
             self.child_ends[0], self.parent_ends[0] = os.pipe()
         for number in (1, 2):

@@ -27,6 +27,7 @@ from mydocker.reference import Digest, Platform
 from mydocker.runtime.launch import get_image, new_id
 from mydocker.services.containers import Container, ContainerConfig, directory
 from mydocker.services.containers.keeper import READY, fork_keeper
+from mydocker.services.listing import stored
 from mydocker.services.owned.owner import open_owner
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def create(
     owner: str = "",
     stdin_once: bool = False,
     host_commands: HostCommands | None = None,
+    bound_to: tuple[str, ...] = (),
     progress: Callable[[Step], None] | None = None,
 ) -> tuple[Container, StoredImage | None]:
     """Put a container for SPEC on disk, pulling its image if necessary. With an OWNER (services/owned/owner.py), it
@@ -86,6 +88,7 @@ def create(
         owner=owner,
         stdin_once=stdin_once and spec.stdin_open,
         host_commands=host_commands,
+        bound_to=bound_to,
     )
     return directory.create(store, config), image
 
@@ -160,7 +163,7 @@ def _start(
     image: StoredImage | None = None,
     attach: bool = False,
 ) -> socket.socket | None:
-    if directory.has_keeper(container.directory):
+    if stored.has_keeper(container.directory):
         return None
     container = directory.read(container.directory)  # it may have been renamed
     image = image or image_of(container, store=store, environ=environ)

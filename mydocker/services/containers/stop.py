@@ -8,12 +8,14 @@ import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError, MydockerError, StoreError, UsageError
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import Container, control, directory
-from mydocker.services.containers.find import Foreground, name_of
+from mydocker.services.containers.find import name_of
+from mydocker.services.listing import stored
+from mydocker.services.listing.stored import KILLED, Foreground
 
 if TYPE_CHECKING:
     from typing import Any
@@ -37,7 +39,7 @@ def stop(
     if isinstance(container, Foreground):
         _stop_foreground(container, number or signal.SIGTERM, _GRACE if timeout is None else timeout)
         return
-    if not directory.has_keeper(container.directory):
+    if not stored.has_keeper(container.directory):
         return
     grace = timeout if timeout is None or timeout >= 0 else float("inf")
     try:
@@ -50,7 +52,7 @@ def _await_end(container: Container) -> None:
     """A keeper that has ended lets go of its lock a moment before, or after, its socket. Raises LaunchError if it is
     still there."""
     until = time.monotonic() + control.PATIENCE
-    while directory.has_keeper(container.directory):
+    while stored.has_keeper(container.directory):
         if time.monotonic() > until:
             raise LaunchError(f"container {container.config.title} is still running")
         time.sleep(0.01)
@@ -73,7 +75,7 @@ def kill(container: Container | Foreground, number: int) -> None:
         pidfd = _pidfd(container)
         send(pidfd, number)
         os.close(pidfd)
-    elif not directory.has_keeper(container.directory):
+    elif not stored.has_keeper(container.directory):
         raise LaunchError(f"container {container.config.title} is not running")
     else:
         control.ask(container.directory, "kill", signal=number)
@@ -91,7 +93,7 @@ def wait(container: Container) -> int:
     except StoreError:
         if os.path.exists(container.directory):
             raise
-        return container.state.exit_code if not container.is_alive else directory.KILLED
+        return container.state.exit_code if not container.is_alive else KILLED
 
 
 def remove(store: Store, container: Container | Foreground, *, force: bool = False) -> None:
@@ -103,13 +105,13 @@ def remove(store: Store, container: Container | Foreground, *, force: bool = Fal
         _stop_foreground(container, signal.SIGKILL, -1)
         return
     for _ in range(_TRIES):
-        if directory.has_keeper(container.directory):
+        if stored.has_keeper(container.directory):
             if not force:
                 raise UsageError(_running(container.config.title), hint="stop it first, or add --force")
             _end(container)
         try:
             with directory.changing(container.directory):
-                if not directory.has_keeper(container.directory):
+                if not stored.has_keeper(container.directory):
                     directory.remove(store, container)
                     return
         except MydockerError:
@@ -126,7 +128,7 @@ def _end(container: Container) -> None:
     except control.SilentKeeperError:
         with suppress(ProcessLookupError):
             pidfd = os.pidfd_open(container.state.keeper)
-            if directory.has_keeper(container.directory) and is_keeper(container.state.keeper):
+            if stored.has_keeper(container.directory) and is_keeper(container.state.keeper):
                 send(pidfd, signal.SIGKILL)
                 has_ended(pidfd, control.PATIENCE)
             os.close(pidfd)

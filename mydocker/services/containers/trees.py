@@ -19,7 +19,8 @@ from mydocker.runtime.launch import plan_launch
 from mydocker.runtime.plan.operations import mount_overlay
 from mydocker.runtime.plan.root import LayeredRoot, image_directory, overlay_options
 from mydocker.services.containers import Container, directory, look, start
-from mydocker.services.containers.find import Foreground
+from mydocker.services.listing import stored
+from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ def tree(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Tre
             yield tree_of(view)
         return
     with directory.changing(found.directory):  # while it is mounted here, nobody starts it
-        if directory.has_keeper(found.directory):
+        if stored.has_keeper(found.directory):
             raise LaunchError(f"container {text} is being started", hint="try it again")
         plan = plan_of(found, store=store, environ=environ)
         with ImageMount(plan.image_file) if plan.image_file else nullcontext() as image:

@@ -6,14 +6,16 @@ import os
 
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.command import Stack
 from mydocker.runtime.copy import session as copy
 from mydocker.runtime.enter import session
+from mydocker.runtime.enter.container import open_container
 from mydocker.services.containers import look, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.specs.model import User
 
 _GRACE = 2.0  # seconds between the end of its time, or the end of interest in it, and being killed
@@ -33,16 +35,17 @@ def execute(
     stopped after TIMEOUT seconds. Raises LaunchError and its children."""
     if input is not None:
         _read_from(input)
-    with look.running(Store.open(os.environ), container_id, paused=False) as view:
+    with Stack() as opened:
+        container = open_container(look.unpaused(Store.open(os.environ), container_id), opened)
         plan = session.plan_command(
-            view.plan,
+            container.plan,
             argv,
             environment=dict(environment),
             user=user,
             working_dir=working_dir,
             stdin_open=input is not None,
         )
-        return session.execute(view, plan.replace(timeout=timeout, grace=_GRACE))
+        return session.execute(container, plan.replace(timeout=timeout, grace=_GRACE))
 
 
 def _read_from(text: bytes) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import LaunchError
+from mydocker.kernel import start_time
 from mydocker.kernel.processes import has_ended
-from mydocker.runtime.launch.run_directory import start_time
 
 
 def name_process(pid: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.model.parts import COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,3 +43,8 @@ class Instance(Record):
     def name(self) -> str:
         """The container's name."""
         return self.spec.name or ""
+
+    @property
+    def bound_to(self) -> tuple[str, ...]:
+        """The services with whose end it is stopped; not those that are to end before it starts."""
+        return tuple(each.name for each in self.depends_on if each.bound and each.condition != COMPLETED)

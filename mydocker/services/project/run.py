@@ -18,6 +18,7 @@ from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
+from mydocker.services.listing import stored
 from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
@@ -133,7 +134,7 @@ class ProjectRun:
         recreated: set[str] = set()
         for instance in self.instances:
             old = there.get(instance.name)
-            follows = any(each.restart and each.name in recreated for each in instance.depends_on)
+            follows = any((each.restart or each.bound) and each.name in recreated for each in instance.depends_on)
             if old and self._stays(old, instance, follows=follows):
                 self.running.append(RunningInstance(instance, old, is_new=False))
                 continue
@@ -168,6 +169,7 @@ class ProjectRun:
                 environ=self.environ,
                 labels=instance.labels,
                 host_commands=instance.host_commands,
+                bound_to=instance.bound_to,
                 owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
                 progress=self.progress,
             )
@@ -211,7 +213,12 @@ class ProjectRun:
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
-            self._take_news(interrupts, until)
+            self._take_news(interrupts, min(filter(None, (until, self._settled_at())), default=None))
+
+    def _settled_at(self) -> float | None:
+        """When the next one will have run for long enough, if somebody waits for that."""
+        young = [each for each in self.running if each.is_well and not each.is_settled]
+        return min((each.settled_at for each in young), default=None) if self.options.wait else None
 
     def _is_done(self) -> bool:
         """Whether the services have ended that are named, if some are, and what they have needed is still there."""
@@ -229,10 +236,12 @@ class ProjectRun:
     def _missing(self) -> Iterator[str]:
         """What those that are not there yet wait for."""
         for each in self.running:
-            if each.ended or _is_well(each):
+            if each.ended or each.is_settled:
                 continue
             why = "has not started"
-            if each.begun and each.is_up:
+            if each.is_well:
+                why = "has just started"
+            elif each.begun and each.is_up:
                 why = f"is {each.state.health} ({each.state.health_output or 'no output'})"
             elif each.begun:
                 why = f"is {each.state.status} (exit code {each.state.exit_code})"
@@ -278,19 +287,11 @@ class ProjectRun:
     def _tell_manager(self) -> None:
         """It is ready when all have started, and those with a healthcheck are healthy. One that is unhealthy does not
         count as alive: its watchdog is to restart it."""
-        if not self._waiting() and all(each.ended or _is_well(each) for each in self.running):
+        if not self._waiting() and all(each.ended or each.is_well for each in self.running):
             self.manager.ready(f"{len(self.running)} running")
         self.manager.live(is_well=all(each.state.health != "unhealthy" or each.ended for each in self.running))
 
-    def _stop_bound(self, ended: RunningInstance) -> None:
-        """Stop those that are bound to one that has ended."""
-        for each in self.running:
-            is_bound = any(on.bound and on.name == ended.instance.service for on in each.instance.depends_on)
-            if is_bound and each.begun and not each.ended and not each.stopping:
-                each.stop(self.options.stop_timeout)
-
     def _has_ended(self, each: RunningInstance) -> None:
-        self._stop_bound(each)
         if each.instance.is_pod:
             return
         if not self.options.detach:
@@ -330,7 +331,7 @@ class ProjectRun:
 
     def _start(self, each: RunningInstance) -> None:
         follows = not self.options.detach and each.instance.attach
-        was_there = directory.has_keeper(each.container.directory)
+        was_there = stored.has_keeper(each.container.directory)
         with _named(each.instance):
             connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
         each.was_running = was_there
@@ -381,7 +382,7 @@ class ProjectRun:
                 raise LaunchError(f"{each.instance.title} exited with code {each.state.exit_code}")
             if each.state.health == "unhealthy":
                 raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
-        return all(each.ended or _is_well(each) for each in self.running)
+        return all(each.ended or each.is_settled for each in self.running)
 
     # ending
 
@@ -439,11 +440,6 @@ def remaining(until: float | None) -> float | None:
     return None if until is None else max(0.0, until - time.monotonic()) * 1000
 
 
-def _is_well(each: RunningInstance) -> bool:
-    """Whether it runs, and is healthy, if it has a healthcheck."""
-    return each.is_up and each.state.health in ("", "healthy")
-
-
 def _reached(each: RunningInstance, condition: str) -> bool:
     if condition == COMPLETED:
         return each.ended and not each.failed
@@ -470,13 +466,13 @@ def _is_same(container: Container, instance: Instance) -> bool:
     """Whether CONTAINER is what INSTANCE says, and so need not be made anew."""
     config = container.config
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
-    if config.host_commands != instance.host_commands:
+    if (config.host_commands, config.bound_to) != (instance.host_commands, instance.bound_to):
         return False
     return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
 
 
 def _described(spec: ContainerSpec) -> str:
     from mydocker.errors import Origin
-    from mydocker.specs.model import as_json
+    from mydocker.specs import as_json
 
     return as_json.dumps(spec.replace(origin=Origin()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import suppress
 
 from mydocker.errors import LaunchError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     Show = Callable[[Instance, bool, bytes], None]  # a line, with its end, and whether it is of stderr
 
 _MESSAGE = 1 << 16
+_SETTLED = 0.5  # seconds that a container has run before Compose looks for the first time whether it still does
 _LINE_LIMIT = 1 << 16  # bytes without an end of line that are shown as one
 _STREAMS = {control.STDOUT: False, control.STDERR: True}
 
@@ -29,17 +31,20 @@ class RunningInstance:
 
     def __init__(self, instance: Instance, container: Container, *, is_new: bool) -> None:
         self.instance, self.container, self.is_new = instance, container, is_new
-        self.state = container.state
+        self.state = ContainerState()
         self.output: socket.socket | None = None
         self.states: socket.socket | None = None
         self.begun = self.ended = self.stopping = False
         self.was_running = False  # before this run
+        self.settled_at = float("inf")  # when its run counts for those who wait, by time.monotonic()
+        self._take(container.state, elapsed=max(0.0, time.time() - container.state.started))
         self._rest: dict[bool, bytes] = {}
         self._requests: list[socket.socket] = []
 
     def follow(self, output: socket.socket | None) -> None:
         """It has started, or was there. OUTPUT: the connection for its output, if the caller has one."""
         self.begun, self.output = True, output
+        self._take(directory.read(self.container.directory).state)  # what is known may be of its run before
         try:
             self.states = control.connect(self.container.directory)
             control.request(self.states, "events")
@@ -62,10 +67,24 @@ class RunningInstance:
         if raw:
             found = json.loads(raw)
             known = {name: value for name, value in found.items() if name in ContainerState.fields}
-            self.state = ContainerState(**known)
+            self._take(ContainerState(**known))
         else:
             self.close_states()
             self.end()
+
+    def _take(self, state: ContainerState, *, elapsed: float = 0.0) -> None:
+        """What it is now; one that runs since then has done so for ELAPSED seconds."""
+        before, self.state = self.state, state
+        if state.status != RUNNING:
+            self.settled_at = float("inf")
+        elif before.status != RUNNING or before.started != state.started:
+            self.settled_at = time.monotonic() + self._settling() - elapsed
+
+    def _settling(self) -> float:
+        """Seconds that it has to run to count: no longer than until Docker would test its health for the first time."""
+        check = self.container.config.spec.healthcheck
+        first = (check.start_interval if check.start_period else check.interval) if check else None
+        return min(_SETTLED, first or _SETTLED)
 
     def end(self) -> None:
         """It has ended for good."""
@@ -131,6 +150,16 @@ class RunningInstance:
     @property
     def is_up(self) -> bool:
         return self.begun and not self.ended and self.state.status == RUNNING
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it runs, and is healthy, if it has a healthcheck."""
+        return self.is_up and self.state.health in ("", "healthy")
+
+    @property
+    def is_settled(self) -> bool:
+        """The same, for long enough that it is not about to end at once."""
+        return self.is_well and self.settled_at <= time.monotonic()
 
     @property
     def failed(self) -> bool:

@@ -15,7 +15,7 @@ from mydocker.kernel.processes import has_ended
 from mydocker.kernel.signals import send, signal
 from mydocker.message import decode
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case
 from mydocker.services.workers.messages import (
     REPORTS,
@@ -25,6 +25,7 @@ from mydocker.services.workers.messages import (
     Inspected,
     Kept,
     Observed,
+    PreStopEnded,
     Pulling,
     PullWarning,
     WatcherEnded,
@@ -72,7 +73,7 @@ class Attempt:
         self.service, self.held, self.within = service, service, within
         self.alone = True  # whether nothing else ran meanwhile
         self.crowded = False  # whether the host had no process or descriptor left meanwhile
-        self.stop_requested = False
+        self.stop_requested = self.parting = False  # the latter: the commands of `pre_stop` are executed before
         self.kill_at: float | None = None  # when its worker is killed, if it has not ended by then
         self.killed = False
         self.began = time.monotonic()
@@ -167,10 +168,15 @@ class Attempt:
                 self.watcher, self.watched = message.pid, False
             case Observed():
                 self.seen.update(message.facts)
+            case PreStopEnded():
+                if message.failure:
+                    self.warnings.append(f"warning: {self.case.title}: {message.failure}")
+                self._go_on_to_stop()
             case WatcherEnded():
                 self.watched = True
                 if message.failure and not self.unjudged:
                     self._give_up(message.failure)
+                self._go_on_to_stop()
 
     def end_of_watcher(self) -> bool:
         """The watcher may have ended; False if it has not: another one has begun meanwhile. The worker reports before
@@ -188,7 +194,7 @@ class Attempt:
 
     def _give_up(self, why: str) -> None:
         """Nothing more will be observed of it; who waits for it, as for a service, is not to wait for ever."""
-        self.unjudged, self.live, self.held = why, (), False
+        self.unjudged, self.live, self.held, self.parting = why, (), False, False
         self._request_stop()
 
     @property
@@ -281,11 +287,26 @@ class Attempt:
         self.kill_at = until if self.kill_at is None else min(until, self.kill_at)
 
     def _request_stop(self) -> None:
-        if not self.held:
-            self.stop_requested = True
-            self.end_within(CLEARING)
-            self.due = time.monotonic() + COURTESY
-            send(self.worker.pidfd, signal.SIGTERM)
+        """Stop it, after the commands of `pre_stop`, which its watcher executes if it has begun and is watched."""
+        if self.held or self.parting:
+            return
+        is_watched = "began" in self.seen and not self.unjudged
+        if self.case.spec.container.pre_stop and is_watched and not has_ended(self.watching):
+            self.parting = True
+            send(self.watching, signal.SIGTERM)
+        else:
+            self._stop()
+
+    def _go_on_to_stop(self) -> None:
+        if self.parting:
+            self.parting = False
+            self._stop()
+
+    def _stop(self) -> None:
+        self.stop_requested = True
+        self.end_within(CLEARING)
+        self.due = time.monotonic() + COURTESY
+        send(self.worker.pidfd, signal.SIGTERM)
 
     def finish(self) -> Finding:
         """What was found, after the end of a worker that ran this alone."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mydocker.errors import ErrorReport, MydockerError
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 
 if TYPE_CHECKING:
     from typing import Any
@@ -51,6 +51,12 @@ class Observed(Record):
     facts: dict[str, Any]
 
 
+class PreStopEnded(Record):
+    """The commands of `pre_stop` have been executed, or one of them has FAILED for this reason."""
+
+    failure: str = ""
+
+
 class WatcherEnded(Record):
     """The watcher is not needed any more, or has FAILED for this reason."""
 
@@ -89,6 +95,7 @@ REPORTS: tuple[type[Record], ...] = (
     ImageMetadata,
     WatcherStarted,
     Observed,
+    PreStopEnded,
     WatcherEnded,
     Inspected,
     ContainerEnded,

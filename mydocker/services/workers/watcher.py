@@ -1,7 +1,8 @@
 """The watcher: a separate process that inspects a container as long as it runs, and reports what has changed.
 
 Files, ports and processes are inspected again and again; HTTP requests are under way meanwhile, each in a separate
-process. Nothing is judged here.
+process. Nothing is judged here. SIGTERM, which is blocked as in the worker, says that the container is to be stopped:
+then the commands of `pre_stop` are executed, and whoever waits for that stops it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.http import PendingRequest
 from mydocker.runtime.inspect.ports import listening
 from mydocker.runtime.inspect.processes import list_processes
-from mydocker.services.workers.messages import Observed, WatcherEnded
+from mydocker.services.workers.messages import Observed, PreStopEnded, WatcherEnded
 from mydocker.services.workers.observe import file_facts
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Watcher:
     def _watch(self, view: ContainerView) -> NoReturn:
         while True:
             began = {"began": True} if view.has_begun() and self._run_hooks(view) else {}
+            if began and signal.SIGTERM in signal.sigpending():
+                self._run_last_hooks(view)
             self._report_changes(began)  # before what may take long: from now on the batch's clock runs
             health = self.health.facts if self.health else {}
             execs = self.execs.facts if self.execs else {}
@@ -98,14 +101,24 @@ class Watcher:
 
     def _run_hooks(self, view: ContainerView) -> bool:
         """Run the commands of `post_start`, once. Raises LaunchError for one that fails."""
-        while self.hooks:
-            from mydocker.services.hook import failure_of, run_hook
+        if self.hooks:
+            from mydocker.services.hook import run_hooks_of
 
-            hook = self.hooks.pop(0)
-            facts = run_hook(hook, view) or {}
-            if failure := failure_of(hook, "post_start", facts):
+            hooks, self.hooks = self.hooks, []
+            if failure := run_hooks_of(hooks, "post_start", view):
                 raise LaunchError(failure)
         return True
+
+    def _run_last_hooks(self, view: ContainerView) -> None:
+        """Run the commands of `pre_stop`, once."""
+        from mydocker.services.hook import run_hooks_of
+
+        signal.sigtimedwait([signal.SIGTERM], 0)
+        try:
+            failure = run_hooks_of(self.spec.pre_stop, "pre_stop", view)
+        except LaunchError as error:
+            failure = error.message
+        self.report(PreStopEnded(failure=failure))
 
     def _report_changes(self, facts: Mapping[str, Any]) -> None:
         changed = {

@@ -14,8 +14,8 @@ import sys
 from contextlib import suppress
 from functools import partial
 
-import mydocker.runtime.launch.outcome
-import mydocker.runtime.launch.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
+import mydocker.runtime.command.outcome
+import mydocker.runtime.command.supervise  # noqa: F401  # what `run` imports only after its clone, every worker would import
 from mydocker import kernel
 from mydocker.errors import MydockerError, refused_by_host
 from mydocker.image.model.progress import WARNING
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
-    from mydocker.runtime.launch.outcome import Outcome
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.services.health import Health
     from mydocker.specs.model import ContainerSpec

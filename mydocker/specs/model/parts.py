@@ -59,7 +59,8 @@ class DeviceRequest(Record):
 
 class Dependency(Record):
     """On the container called `name`. Unless it is `required`, a container of that name may be missing. With `restart`,
-    a container is made anew when the one that it depends on is; one that is `bound` is stopped when that has ended.
+    a container is made anew when the one that it depends on is; so is one that is `bound`, which is stopped when that
+    has ended.
 
     `origin` is where it is written, without a file where that is the file of the container itself.
     """

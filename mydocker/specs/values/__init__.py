@@ -12,6 +12,7 @@ import os
 from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform, Reference
+from mydocker.specs import flags
 from mydocker.specs.model import NAMESPACES
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ HOST_NAME_LIMIT = 64  # the kernel's (uts_namespaces(7)), and Docker's; in a DNS
 TITLE_LIMIT = 255
 
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_BOOLEANS = {  # Go's strconv.ParseBool, which Docker's flags go through
-    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
-}
 
 
 class Scope(Record):
@@ -38,9 +35,7 @@ def any_text(text: str, scope: Scope) -> str:
 
 
 def boolean(text: str, scope: Scope) -> bool:
-    if text not in _BOOLEANS:
-        raise UsageError("expected true or false")
-    return _BOOLEANS[text]
+    return flags.boolean(text)
 
 
 def image(text: str, scope: Scope) -> Reference:

@@ -12,7 +12,7 @@ import time
 
 from mydocker.errors import Origin
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase, Place, Span
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.case import CaseSpec

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from lab.command import Command
 
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.testing.cases.record import questions, recorded
 from mydocker.verdict.finding import Finding
 

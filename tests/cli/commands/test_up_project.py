@@ -298,6 +298,45 @@ def test_waiting_for_health(alpine: Command, shop: pathlib.Path, script: str, ch
         _remove(alpine)
 
 
+@pytest.mark.parametrize("code", [0, 7])
+@pytest.mark.parametrize("check", ["", ", healthcheck: {test: 'true', interval: 10s, start_period: 1m}"])
+def test_waiting_for_one_that_ends_at_once(alpine: Command, shop: pathlib.Path, code: int, check: str) -> None:
+    """It has started, or was healthy once, and still is no service that runs."""
+    _write(shop, db=SLEEPER, web=_service(f"sleep 0.1; exit {code}", check))
+    try:
+        for _ in range(3):
+            done = alpine("up", "-d", "--wait", cwd=shop)
+            assert (done.code, b"web-1 exited with code 7" in done.stderr) == ((125, True) if code else (0, False)), (
+                done
+            )
+            assert json.loads(alpine("inspect", "p-web-1").stdout)[0]["State"]["Status"] == "exited"
+    finally:
+        _remove(alpine)
+
+
+def test_waiting_for_one_that_ends_again_and_again(alpine: Command, shop: pathlib.Path) -> None:
+    """As with Docker, it is there as soon as it stays."""
+    script = "echo x >> /count; test $(wc -l < /count) -lt 4 && exit 3; exec sleep 1000"
+    _write(shop, web=_service(script, ", init: true, restart: always"))
+    try:
+        assert alpine("up", "-d", "--wait", cwd=shop).code == 0
+        [found] = json.loads(alpine("inspect", "p-web-1").stdout)
+        assert (found["State"]["Status"], found["RestartCount"]) == ("running", 3)
+    finally:
+        _remove(alpine)
+
+
+def test_waiting_for_what_runs_already_takes_no_time(alpine: Command, shop: pathlib.Path) -> None:
+    _write(shop, web=SLEEPER)
+    try:
+        assert alpine("up", "-d", "--wait", cwd=shop).code == 0
+        assert alpine("up", "-d", "--wait", "--wait-timeout", "10s", cwd=shop).code == 0
+        done = alpine("up", "-d", "--wait", "--wait-timeout", "100ms", "--force-recreate", cwd=shop)
+        assert (done.code, b"web-1 has just started" in done.stderr) == (125, True), done
+    finally:
+        _remove(alpine)
+
+
 def test_restarts_belong_to_the_service(alpine: Command, shop: pathlib.Path) -> None:
     """The files of a container stay from start to start."""
     script = "echo x >> /count; echo run $(wc -l < /count); test $(wc -l < /count) = 3"

@@ -16,7 +16,7 @@ from lab.terminal import screen, start_at
 
 from mydocker.cli.common.live_report import has_colours
 from mydocker.errors import Origin
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.model.case import CaseSpec

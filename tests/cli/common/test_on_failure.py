@@ -22,7 +22,7 @@ from lab.oci import OPAQUE, WHITEOUT, Dir, Program, image, layer
 from lab.registry import Registry
 
 from mydocker.message import send
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.services.case import Case
 from mydocker.services.workers.attempt import Attempt
 from mydocker.services.workers.worker import Worker

@@ -1,11 +1,14 @@
-"""A warm start, counted: what a run of an image that is present asks of the kernel."""
+"""A warm start, counted: what a run of an image that is present, and a command in a running container, ask of the
+kernel."""
 
 from __future__ import annotations
 
 import collections
 import pathlib
 import re
+import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,12 +21,30 @@ pytestmark = pytest.mark.root
 OPENED = re.compile(r'\b(?:openat2?)\([^"]*"([^"]+)".*\bO_RDONLY(?!.*\bO_(?:PATH|DIRECTORY)).* = \d+$')
 
 
-def _traced(alpine: Command, trace: pathlib.Path, calls: str) -> list[str]:
-    """The lines of strace(1) for the system CALLS of one warm run, all its processes included."""
-    assert alpine("run", "--network", "none", "alpine", "true").code == 0  # compiles the filter, if none has before
+CALL = re.compile(r"^\d+ +\w+\(", re.MULTILINE)
+RUN = ("run", "--network", "none", "alpine", "true")
+EXEC = ("exec", "idle", "true")
+
+
+def _traced(alpine: Command, trace: pathlib.Path, calls: str, *words: str) -> list[str]:
+    """The lines of strace(1) for the system CALLS of the second of two equal commands, by default runs, all its
+    processes included."""
+    words = words or RUN
+    assert alpine(*words).code == 0  # compiles the filter, if none has before
     watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", str(trace)])
-    assert watched("run", "--network", "none", "alpine", "true") == Result(b"", b"", 0)
+    assert watched(*words) == Result(b"", b"", 0)
     return trace.read_text(errors="replace").splitlines()
+
+
+@pytest.fixture
+def idle(alpine: Command) -> Iterator[str]:
+    """The name of a container that runs in the background, next to others."""
+    names = ("idle", "other", "third")
+    for name in names:
+        started = alpine("run", "-d", "--network", "none", "--name", name, "alpine", "sleep", "600")
+        assert started.code == 0, started
+    yield names[0]
+    alpine("rm", "-f", *names)
 
 
 def test_nothing_is_read_twice(alpine: Command, tmp_path: pathlib.Path) -> None:
@@ -61,3 +82,58 @@ def test_no_program_runs_but_the_command(alpine: Command, tmp_path: pathlib.Path
 def test_nobody_is_asked_over_a_network(alpine: Command, tmp_path: pathlib.Path) -> None:
     lines = _traced(alpine, tmp_path / "trace", "connect,sendto,socket")
     assert [line for line in lines if "connect(" in line or "sendto(" in line] == []
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_command_in_a_container_reads_one_file_of_the_store(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """That which the container's start has left for it; nothing of other containers, however many there are."""
+    lines = _traced(alpine, tmp_path / "trace", "openat,openat2", *EXEC)
+    opened = [found[1] for line in lines if (found := OPENED.search(line))]
+    assert [path.rpartition("/")[2] for path in opened if path.startswith(str(alpine.store))] == ["exec"]
+    ours = [path for path in opened if path.startswith(("/etc/", "/bin/")) or "/mydocker/" in path]
+    assert "/bin/true" in ours
+    counted = collections.Counter(
+        path for path in ours if path not in ("/etc/ld.so.cache", "/etc/passwd", "/etc/group")
+    )
+    assert {path: count for path, count in counted.items() if count > 1} == {}
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_command_in_a_container_takes_three_processes(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """mydocker, the supervisor, the entrant, and the command: no process just fetches something, and no interpreter
+    starts but the first."""
+    lines = _traced(alpine, tmp_path / "trace", "execve,clone,clone3,fork,vfork", *EXEC)
+    assert len([line for line in lines if "execve(" in line and line.endswith("= 0")]) == 2
+    assert len([line for line in lines if re.search(r"\b(clone3?|v?fork)\(", line)]) == 3
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_command_in_a_container_asks_no_other_process(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Neither the container's keeper, nor anybody over a network."""
+    lines = _traced(alpine, tmp_path / "trace", "socket,socketpair,connect,sendto,sendmsg", *EXEC)
+    assert [line for line in lines if "--- SIG" not in line] == []
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_command_in_a_container_makes_few_system_calls(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """In all its processes, besides those of Python's own start: five for each module, ten for each process, and those
+    that it is for. It was three times as many with argparse, the whole plan and all containers."""
+    trace = tmp_path / "python"
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, sys.executable, "-c", "pass"], check=True)
+    own = len(CALL.findall(trace.read_text(errors="replace")))
+    every = len(CALL.findall("\n".join(_traced(alpine, tmp_path / "trace", "all", *EXEC))))
+    assert 300 < every - own < 640
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_list_reads_three_files_of_each_container_once(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """What it is, what has become of it, and whether it has a keeper: so it takes time in proportion to them."""
+    trace = tmp_path / "trace"
+    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,openat2", "-o", str(trace)])
+    listed = watched("ps", "-a")
+    assert listed.code == 0 and len(listed.stdout.splitlines()) >= 4, listed
+    opened = [found[1] for line in trace.read_text().splitlines() if (found := OPENED.search(line))]
+    ours = sorted(path.removeprefix(f"{alpine.store}/background/") for path in opened if str(alpine.store) in path)
+    ids = {path.partition("/")[0] for path in ours}
+    assert ours == sorted(f"{each}/{name}" for each in ids for name in ("config.json", "keeper", "state"))
+    assert len(ids) == len(listed.stdout.splitlines()) - 1

@@ -13,7 +13,7 @@ from mydocker.errors import ImageError, ImageNotFoundError
 from mydocker.image.files import file_system
 from mydocker.image.files.file_system import MAGIC
 from mydocker.image.model.digest import digest_of
-from mydocker.image.store import checksum
+from mydocker.image.store_root import checksum
 from mydocker.reference import Location, Platform, Reference
 
 CONFIG = b'{"os": "linux", "architecture": "amd64", "config": {"Cmd": ["/x"]}, "rootfs": {"diff_ids": []}}'

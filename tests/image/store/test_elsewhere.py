@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import pwd
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,9 +161,9 @@ def test_a_store_of_which_others_cannot_be_known_is_not_cleared(
 
 
 @contextmanager
-def _running(command: Command, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(command: Command, *words: str, options: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """A container that says up, and lives until it reads a line."""
-    running = command.start(*NONE, "-i", "alpine", "sh", "-c", f"echo up; read x; {' '.join(words)}")
+    running = command.start(*NONE, "-i", *options, "alpine", "sh", "-c", f"echo up; read x; {' '.join(words)}")
     try:
         assert running.stdout and running.stdout.readline() == b"up\n"
         yield running
@@ -234,6 +237,57 @@ def test_an_image_that_is_removed_before_the_lock_is_held(
         done = there(*NONE, "--pull", "never", "alpine", "true")
         assert done.code == 125 and b"the image has been removed meanwhile" in done.stderr, done
         assert there("ps", "-q").stdout == b""
+
+
+@pytest.fixture
+def runtime(user: pwd.struct_passwd) -> Iterator[pathlib.Path]:
+    """The directory that systemd makes for a user who has a session."""
+    path = pathlib.Path("/run/user", str(user.pw_uid))
+    path.mkdir(parents=True, mode=0o700)
+    os.chown(path, user.pw_uid, user.pw_gid)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.rootless
+@pytest.mark.parametrize("first", ["with a session", "after su"])
+def test_one_in_the_foreground_is_found_from_elsewhere(
+    second_user: Command, runtime: pathlib.Path, first: str, tmp_path: pathlib.Path
+) -> None:
+    """By a command in whose environment the directory for its state is not named, or by which alone it is."""
+    assert second_user("pull", "-q", "alpine").code == 0
+    session = {**second_user.environment, "XDG_RUNTIME_DIR": str(runtime)}
+    plain = {key: value for key, value in second_user.environment.items() if key != "XDG_RUNTIME_DIR"}
+    one, other = (session, plain) if first == "with a session" else (plain, session)
+    with _mounted(second_user.store, "mount", "--bind", second_user.store):
+        subprocess.run(["mount", "-o", "remount,bind,ro", second_user.store], check=True)
+        starts, looks = (replace(second_user, environment=each, forks=False) for each in (one, other))
+        for words in (("exec", "far", "echo", "inside"), ("stop", "-t", "0", "far")):
+            with _running(starts, "true", options=("--name", "far")) as running:
+                assert looks("ps", "--format", "{{.Names}}").stdout == b"far\n"
+                done = looks(*words)
+                assert done.code == 0 and done.stdout in (b"inside\n", b"far\n"), done
+                if words[0] == "stop":
+                    assert running.wait(60) == 137
+
+
+@pytest.mark.rootless
+def test_a_place_that_has_containers_stays(
+    second_user: Command, user: pwd.struct_passwd, tmp_path: pathlib.Path
+) -> None:
+    """Also when one that comes before it is there later."""
+    assert second_user("pull", "-q", "alpine").code == 0
+    plain = {key: value for key, value in second_user.environment.items() if key != "XDG_RUNTIME_DIR"}
+    late = second_user.directory / "late"
+    late.mkdir(mode=0o700)
+    os.chown(late, user.pw_uid, user.pw_gid)
+    with _mounted(second_user.store, "mount", "--bind", second_user.store):
+        subprocess.run(["mount", "-o", "remount,bind,ro", second_user.store], check=True)
+        starts = replace(second_user, environment=plain, forks=False)
+        looks = replace(starts, environment={**plain, "XDG_RUNTIME_DIR": str(late)})
+        with _running(starts, "true", options=("--name", "far")):
+            assert looks("ps", "--format", "{{.Names}}").stdout == b"far\n"
+            assert looks("exec", "far", "echo", "inside").stdout == b"inside\n"
 
 
 @root

@@ -16,7 +16,7 @@ from lab.oci import DIR, layer
 from lab.powerloss import Disk, Event, trace
 from lab.registry import Registry
 
-from mydocker.image.store import checksum
+from mydocker.image.store_root import checksum
 
 root = pytest.mark.root
 

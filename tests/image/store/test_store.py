@@ -15,7 +15,8 @@ from lab.registry import Registry
 
 from mydocker.image.model import StoredImage
 from mydocker.image.resolve import resolve
-from mydocker.image.store import Store, catalog, flock, is_held, read_ref, remove_tree
+from mydocker.image.store import Store, catalog, flock, read_ref, remove_tree
+from mydocker.image.store_root import is_held
 from mydocker.reference import Digest, Platform, Reference
 
 HOST = Platform(os="linux", architecture="amd64")

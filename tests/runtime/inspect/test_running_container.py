@@ -15,7 +15,8 @@ from lab.processes import within
 
 from mydocker.errors import LaunchError
 from mydocker.image.store import Store
-from mydocker.runtime.inspect.running_container import NotRunningError, open_running
+from mydocker.runtime.enter.container import NotRunningError
+from mydocker.runtime.inspect.running_container import open_running
 from mydocker.runtime.inspect.running_plan import parse, read
 from mydocker.runtime.launch import plan_launch, prepare
 from mydocker.runtime.plan import LaunchPlan

@@ -13,6 +13,7 @@ from mydocker.image.model import ImageConfig
 from mydocker.reference import Platform
 from mydocker.services.containers import Container, ContainerConfig, ContainerState, described
 from mydocker.services.containers.log_times import instant
+from mydocker.services.listing import rows
 from mydocker.specs.argv import parse_run
 from mydocker.specs.model import ContainerSpec
 
@@ -52,7 +53,7 @@ def _document(described_one: Container, image: ImageConfig | None = None) -> dic
 )
 def test_how_long_ago(seconds: float, text: str) -> None:
     """The cases of go-units; a clock that was set back is no error."""
-    assert described.ago(seconds) == text
+    assert rows.ago(seconds) == text
 
 
 NOW = 2e9
@@ -74,8 +75,8 @@ NOW = 2e9
     ],
 )
 def test_states_in_words(state: ContainerState, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(described.time, "time", lambda: NOW)
-    assert described.status(state) == text
+    monkeypatch.setattr(rows.time, "time", lambda: NOW)
+    assert rows.status(state) == text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_states_in_words(state: ContainerState, text: str, monkeypatch: pytest.M
     ],
 )
 def test_ports(published: tuple[str, ...], exposed: tuple[str, ...], text: str) -> None:
-    assert described.ports(container(state=ContainerState(ports=published), ports=exposed)) == text
+    assert rows.ports(container(state=ContainerState(ports=published), ports=exposed)) == text
 
 
 def test_what_a_container_is_called_does_nothing_to_a_terminal() -> None:

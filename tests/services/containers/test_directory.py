@@ -61,7 +61,7 @@ def kinds() -> list[type]:
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 def test_every_record_of_a_spec_has_a_form(kind: type) -> None:
     """With each of its fields set to something else than the default."""
-    from mydocker.specs.model import as_json
+    from mydocker.specs import as_json
 
     values: dict[str, object] = {}
     for name in kind.fields:  # type: ignore[attr-defined]  # a Record

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lab.command import Command
+from lab.command import Command, Result
 from lab.processes import within
 
 root = pytest.mark.root
@@ -86,6 +86,16 @@ def test_the_life_of_a_container(kept: Command) -> None:
 @rootless
 def test_the_life_of_an_ordinary_user_s(kept_by_user: Command) -> None:
     _whole_life(kept_by_user)
+
+
+@root
+def test_one_that_is_not_there_is_removed_by_force(kept: Command) -> None:
+    """As with Docker, that is no failure, and it is not printed as removed."""
+    run(kept, "--name", "there", "alpine", *STAYS)
+    refused = kept("rm", "nonesuch")
+    assert (refused.code, refused.stdout) == (1, b"") and b"no such container: nonesuch\n" in refused.stderr
+    done = kept("rm", "-f", "nonesuch", "there")
+    assert done == Result(b"there\n", b"warning: no such container: nonesuch\n", 0)
 
 
 @root

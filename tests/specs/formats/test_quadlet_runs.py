@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from lab.command import Command
+from lab.processes import wait_for
 
 pytestmark = pytest.mark.root
 
@@ -283,3 +285,80 @@ def test_a_unit_ends_with_the_one_that_it_is_bound_to(alpine: Command, here: Pat
     done = alpine("up", "second.container", "third.container", cwd=here)
     assert (done.stdout, done.code) == (b"third   | on\n", 0), done
     assert b"second exited with code 137" in done.stderr
+
+
+_SLEEPS = "[Container]\nImage=alpine\nPodmanArgs=--init\nExec=sleep 1000\n"
+BOUND = {
+    "first_container": _SLEEPS,
+    "second_container": f"[Unit]\nBindsTo=first.container\n{_SLEEPS}[Service]\nRestart=always\n",
+    "third_container": f"[Unit]\nRequires=first.container\n{_SLEEPS}",
+}
+
+
+@pytest.fixture
+def bound(alpine: Command, here: Path) -> Iterator[Command]:
+    """Three units in the background, of which `second` is bound to `first`, and `third` is not."""
+    write(here, **BOUND)
+    files = [f"{name}.container" for name in ("first", "second", "third")]
+    try:
+        done = alpine("up", "-d", *files, cwd=here)
+        assert (done.code, _running(alpine)) == (0, {"first", "second", "third"}), done
+        yield alpine
+    finally:
+        alpine("rm", "-f", "first", "second", "third")
+
+
+def _running(mydocker: Command) -> set[str]:
+    return {*mydocker("ps", "--format", "{{.Names}}").stdout.decode().split()}
+
+
+@pytest.mark.parametrize("words", ["stop -t 1", "kill", "rm -f"])
+def test_in_the_background_too(bound: Command, words: str) -> None:
+    assert bound(*words.split(), "first").code == 0
+    wait_for(lambda: _running(bound) == {"third"})
+    error = bound("inspect", "-f", "{{.State.Error}}", "second").stdout
+    assert error == b"stopped, as first, which it is bound to, has ended\n"
+
+
+def test_it_ends_though_the_keeper_of_the_other_is_killed(bound: Command) -> None:
+    [found] = json.loads(bound("inspect", "first").stdout)
+    state = json.loads((bound.store / "background" / found["Id"][:12] / "state").read_text())
+    os.kill(state["keeper"], signal.SIGKILL)
+    wait_for(lambda: _running(bound) == {"third"})
+
+
+def test_one_that_is_bound_starts_again_with_the_other(bound: Command) -> None:
+    """And not without it."""
+    assert bound("stop", "-t", "1", "first").code == 0
+    wait_for(lambda: _running(bound) == {"third"})
+    assert bound("start", "second").code == 0
+    wait_for(lambda: _running(bound) == {"third"})
+    assert bound("start", "first", "second").code == 0
+    time.sleep(0.5)
+    assert _running(bound) == {"first", "second", "third"}
+    assert bound("restart", "-t", "1", "second").code == 0
+    assert bound("stop", "-t", "1", "first").code == 0
+    wait_for(lambda: _running(bound) == {"third"})
+
+
+def test_services_that_are_restarted_together(bound: Command, here: Path) -> None:
+    files = [word for name in ("first", "second", "third") for word in ("-f", f"{name}.container")]
+    assert bound("compose", *files, "restart", cwd=here).code == 0
+    time.sleep(0.5)
+    assert _running(bound) == {"first", "second", "third"}
+
+
+def test_one_that_is_bound_is_made_anew_with_the_other(bound: Command, here: Path) -> None:
+    """It is stopped with the one that was there, and so does not stay."""
+
+    def identities() -> dict[str, str]:
+        lines = bound("ps", "--format", "{{.Names}} {{.ID}}").stdout.decode().splitlines()
+        return dict(line.split() for line in lines)
+
+    before = identities()
+    write(here, **{**BOUND, "first_container": f"{_SLEEPS}Environment=CHANGED=1\n"})
+    assert bound("up", "-d", *(f"{name}.container" for name in before), cwd=here).code == 0
+    time.sleep(0.5)
+    after = identities()
+    assert after.keys() == {"first", "second", "third"}
+    assert {name for name in after if after[name] == before[name]} == {"third"}

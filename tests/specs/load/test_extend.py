@@ -270,7 +270,7 @@ def test_files_of_one_include_do_not_lie_over_each_other_unnoticed(here: pathlib
 
 
 def test_an_expectation_of_a_base_is_reported_where_it_stands(here: pathlib.Path) -> None:
-    from mydocker.runtime.launch.outcome import Outcome
+    from mydocker.runtime.command.outcome import Outcome
     from mydocker.services.case import Case, JudgedCase
     from mydocker.testing.report.formats import github
     from mydocker.verdict.finding import Finding

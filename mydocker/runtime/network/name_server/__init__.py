@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from mydocker import kernel
 from mydocker.kernel import port_rewrite, sockets
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
 
 _DNS_PORT = 53
+_LATER = "name_server"  # in the run directory: which process is one that the container has got since it runs
 
 
 class NameServer:
@@ -94,3 +96,28 @@ def set_forwarding(run_dir: str, *, allowed: bool, new: bool = False) -> None:
             os.write(descriptor, b"1")
     finally:
         os.close(descriptor)
+
+
+def note(run_dir: str, pid: int) -> None:
+    """Write down that PID is the name server of the container with RUN_DIR, which has got it since it runs. Raises
+    OSError."""
+    os.symlink(f"{pid} {kernel.start_time(pid)}", f"{run_dir}/{_LATER}")
+
+
+def end_noted(run_dir: str) -> None:
+    """End the name server that the container with RUN_DIR has got since it runs, if it has."""
+    try:
+        pid, started = map(int, os.readlink(f"{run_dir}/{_LATER}").split())
+        pidfd = os.pidfd_open(pid)
+    except OSError:  # it has none, or that has ended
+        return
+    from mydocker.kernel.processes import has_ended
+
+    try:
+        if kernel.start_time(pid) == started:
+            send(pidfd, signal.SIGKILL)
+            has_ended(pidfd, None)
+    except OSError:
+        pass
+    finally:
+        os.close(pidfd)

@@ -1,16 +1,19 @@
 """The process of a container's name server, which has its sockets from the child that becomes the container's command.
 
-It ends with the process that started it, whatever ends that one. It is in the host's namespaces; with `--dns`, it is in
-the network namespace of the container, for an ordinary user in the user namespace as well, but in no other. Everything
-that it reads comes from programs that are not trusted, or from the network, and it has no privileges.
+It ends with the process that started it, whatever ends that one, or with the container, if that runs already. It is in
+the host's namespaces; with `--dns`, it is in the network namespace of the container, for an ordinary user in the user
+namespace as well, but in no other. Everything that it reads comes from programs that are not trusted, or from the
+network, and it has no privileges.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from time import monotonic
 
 from mydocker import kernel
+from mydocker.kernel.processes import fork_with_pipe
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.inspect.helper_process import drop_privileges, settle
@@ -46,7 +49,28 @@ def start(plan: LaunchPlan, channel: int) -> tuple[int, int, int]:
         os.close(waiting)
 
 
+def start_apart(plan: LaunchPlan, channel: int, pidfd: int) -> int:
+    """The same for a container that runs already, whose first process is that of PIDFD: the pid of a process that is no
+    child of this one, and ends with the container. Raises OSError."""
+    helper, pipe = fork_with_pipe()
+    if helper == 0:
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _be_server(plan, channel, 0, pidfd)
+            os.write(pipe, b"%d" % pid)
+        finally:
+            os._exit(0)
+    with open(pipe, "rb") as file:
+        written = file.read()
+    os.waitpid(helper, 0)
+    if not written:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return int(written)
+
+
 def _be_server(plan: LaunchPlan, channel: int, parent: int, lifeline: int) -> NoReturn:
+    """PARENT is 0 if the end of another process is enough to end this one."""
     try:
         settle(parent, (lifeline, channel))
         server = _prepare(parent, plan, channel)
@@ -76,7 +100,8 @@ def _prepare(parent: int, plan: LaunchPlan, channel: int) -> _Server | None:
             enter_namespace(namespace)
             os.close(namespace)
     drop_privileges()
-    kernel.die_with_parent(parent)  # only now: new credentials clear it
+    if parent:
+        kernel.die_with_parent(parent)  # only now: new credentials clear it
     return server
 
 

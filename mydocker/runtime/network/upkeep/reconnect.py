@@ -11,11 +11,11 @@ import os
 from contextlib import contextmanager, suppress
 
 from mydocker import kernel
-from mydocker.errors import HostError, LaunchError, NetworkError, hint_for
+from mydocker.errors import HostError, LaunchError, MydockerError, NetworkError, hint_for
 from mydocker.kernel import netlink
 from mydocker.kernel.enter import Inside
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.launch.running import read_link
+from mydocker.runtime.inspect.running import read_link
 from mydocker.runtime.network import (
     DEFAULT,
     Lease,
@@ -28,6 +28,7 @@ from mydocker.runtime.network import (
     networks,
 )
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, restore_firewall
+from mydocker.runtime.network.upkeep import resolver
 from mydocker.runtime.network.upkeep.release import take_down_idle
 from mydocker.runtime.plan.networks import known_by
 
@@ -55,6 +56,27 @@ def connect(directory: str, containers: str, name: str, container: str, endpoint
     run_dir = _private(containers, container)
     network = networks.load(directory, name)
     where_bridges_are(directory, lambda: _connect(directory, network, run_dir, endpoint))
+    if network.name == DEFAULT:
+        return
+    try:
+        _serve_names(directory, run_dir)
+    except BaseException:
+        with suppress(MydockerError):
+            disconnect(directory, containers, network.name, container)
+        raise
+
+
+def _serve_names(directory: str, run_dir: str) -> None:
+    """See that the container with RUN_DIR has a name server. One that has none finds the others in its /etc/hosts."""
+    try:
+        with kept(run_dir):
+            resolver.provide(
+                run_dir,
+                allowed=bool(_outward(run_dir)),
+                where_bridges_are=lambda act: where_bridges_are(directory, act),
+            )
+    except OSError as error:
+        raise _refused(os.path.basename(run_dir), error) from None
 
 
 def _connect(directory: str, network: Network, run_dir: str, endpoint: Endpoint) -> None:
@@ -234,7 +256,7 @@ def _inside(run_dir: str) -> Iterator[Channel]:
 
 def _route(channel: Channel, run_dir: str) -> None:
     """Give the container behind CHANNEL default routes, unless it has some: by the first network with a way out."""
-    outward = [(lease, network) for lease in listed(run_dir)[0] if (network := _loaded(lease)) and not network.internal]
+    outward = _outward(run_dir)
     name_server.set_forwarding(run_dir, allowed=bool(outward))
     for lease, network in outward:
         try:
@@ -243,6 +265,11 @@ def _route(channel: Channel, run_dir: str) -> None:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENODEV):  # the latter: the container has removed it
                 raise
+
+
+def _outward(run_dir: str) -> list[tuple[Lease, Network]]:
+    """What the container has in networks with a way to the outside."""
+    return [(lease, network) for lease in listed(run_dir)[0] if (network := _loaded(lease)) and not network.internal]
 
 
 def _loaded(lease: Lease) -> Network | None:

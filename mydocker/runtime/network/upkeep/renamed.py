@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from mydocker.errors import HostError, LaunchError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.running import read_link
+from mydocker.runtime.inspect.running import read_link
 from mydocker.runtime.network import DEFAULT, joined_container, leases, names
 from mydocker.runtime.network.connections import listed, network_line
 from mydocker.runtime.network.upkeep.reconnect import kept, where_bridges_are

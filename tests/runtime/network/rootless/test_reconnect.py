@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
+from lab import dns
 from lab.command import Result
 from lab.networks import Container, Host
 from lab.processes import wait_for
@@ -119,3 +121,27 @@ def test_a_container_is_found_by_its_new_name(net: Host) -> None:
         assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
     finally:
         net.command("rm", "-f", "peer", "before", "new", "newer")
+
+
+def test_a_container_that_has_the_port_of_the_name_server(net: Host) -> None:
+    """Its names are in /etc/hosts alone then."""
+    with net.container("--network", "db", "--name", "peer") as peer, net.container("--name", "app") as app:
+        with app.inside():
+            taken = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            taken.bind(("127.0.0.11", 65353))
+        assert net.command("network", "connect", "db", "app") == Result(b"", b"", 0)
+        taken.close()
+        assert "127.0.0.11" not in app.sh("cat /etc/resolv.conf")
+        assert f"{peer.address}\tpeer" in app.sh("cat /etc/hosts")
+
+
+@pytest.mark.parametrize("words", [(), ("--dns", "10.217.0.2")], ids=["host's", "own"])
+def test_names_resolve_at_once(net: Host, words: tuple[str, ...]) -> None:
+    """Also for a container that was started in the default network, which has no name server then."""
+    with net.container("--network", "db", "--name", "peer") as peer, net.container("--name", "app", *words) as app:
+        assert net.command("network", "connect", "db", "app") == Result(b"", b"", 0)
+        assert app.sh("grep nameserver /etc/resolv.conf") == "nameserver 127.0.0.11\n"
+        assert dns.Client(app.inside).ask("peer").data == (peer.address,)
+        assert net.command("network", "disconnect", "db", "app") == Result(b"", b"", 0)
+        assert dns.Client(app.inside).ask(app.sh("hostname").strip()).data == (app.address,)
+    wait_for(lambda: net.leases() == [])

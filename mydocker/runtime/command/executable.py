@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 
+from mydocker import kernel
 from mydocker.errors import (
     CommandNotExecutableError,
     CommandNotFoundError,
@@ -20,7 +21,6 @@ from mydocker.errors import (
     is_limit_of_host,
 )
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
-from mydocker.reference import Platform
 
 INTERPRETER_DEPTH = 5  # the kernel's own limit (execve(2), ELOOP)
 _ELFCLASS64 = 2
@@ -97,7 +97,7 @@ def refuse_to_execute(path: str, error: OSError) -> LaunchError:
     machine = _foreign_machine(path) if error.errno in (errno.ENOEXEC, errno.ENOENT) else ""
     if not machine:
         return refuse(path, error)
-    message = f"{path}: exec format error: it is for {machine}, and this machine is {Platform.host().architecture}"
+    message = f"{path}: exec format error: it is for {machine}, and this machine is {kernel.ARCHITECTURE}"
     if error.errno == errno.ENOENT:
         hint = "the handler in /proc/sys/fs/binfmt_misc is not in the container: it must be registered with flag F"
     else:
@@ -132,7 +132,7 @@ def machine_name(header: bytes) -> str:
         return ""
     number = int.from_bytes(header[18:20], "big" if header[5] == _ELFDATA2MSB else "little")
     name = _MACHINES.get(number, f"machine {number}" if number else "")
-    return name if name != Platform.host().architecture else ""
+    return name if name != kernel.ARCHITECTURE else ""
 
 
 def execute(command: str, argv: tuple[str, ...], environment: dict[str, str]) -> None:

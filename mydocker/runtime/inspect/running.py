@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.image.store import is_held
+from mydocker.image.store_root import is_held
 
 
 def running(containers: str) -> list[str]:

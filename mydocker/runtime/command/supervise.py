@@ -17,14 +17,14 @@ from mydocker.errors import (
 )
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.launch.outcome import Outcome
+from mydocker.runtime.command.outcome import Outcome
 from mydocker.runtime.streams import StreamPipes
 from mydocker.runtime.streams.relay import Relay, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mydocker.runtime.launch.child import Started
+    from mydocker.runtime.command import Started, Watched
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.streams.terminal import Terminal
 
@@ -65,7 +65,7 @@ class Companion:
 
 
 def watch(
-    plan: LaunchPlan,
+    plan: Watched,
     started: Started,
     *,
     signals: Signals,
@@ -104,7 +104,7 @@ class Watch:
 
     def __init__(
         self,
-        plan: LaunchPlan,
+        plan: Watched,
         started: Started,
         *,
         signals: Signals,
@@ -119,8 +119,7 @@ class Watch:
         self.terminal = terminal
         self.on_begun, self.run_dir = begun, plan.run_dir
         self.stop_signal, self.grace = plan.stop_signal, plan.grace
-        self.leaves_processes = "pid" in plan.joined_namespaces and begun is not None
-        self.cgroups = tuple(cgroup.path for cgroup in plan.cgroups)
+        self.left_in = started.left_in
         self.began = time.monotonic()
         self.deadline = self.began + plan.timeout if plan.timeout is not None else None
         self.kill_at: float | None = None
@@ -306,8 +305,8 @@ class Watch:
         if self.terminal and self.terminal.parent_end.fileno() in self.actions:
             self._join_terminal()
         self.relay.end_input()
-        if self.leaves_processes:
-            self._end_what_is_left()
+        if self.left_in is not None:
+            self._end_what_is_left(self.left_in)
         code = os.waitstatus_to_exitcode(status)
         self.outcome = Outcome(
             exit_code=code if code >= 0 else None,
@@ -319,12 +318,12 @@ class Watch:
             max_rss=max_rss,
         )
 
-    def _end_what_is_left(self) -> None:
+    def _end_what_is_left(self, cgroups: tuple[str, ...]) -> None:
         """Kill what the command has left behind in the pid namespace of another container, which does not end now. What
         no cgroup holds together is not waited for."""
         from mydocker.runtime.cgroup.cgroup import kill
 
-        for path in self.cgroups:
+        for path in cgroups:
             kill(path)
         self.leave_at = self.leave_at or time.monotonic() + DRAIN_TIME
 

@@ -13,11 +13,10 @@ import os
 from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.record import Record
-from mydocker.specs.model import User
 
 ID_LIMIT = 2**31 - 1
 FILE_LIMIT = 16 * 2**20  # bytes; more than any real account file, and quick to read
-ROOT = User(user=0)
+_CHUNK = 1 << 16
 MORE_IDS = "grant that user more ids in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 
 
@@ -30,27 +29,29 @@ class Identity(Record):
     home: str = "/"
 
 
-def look_up(root: int, user: User, more_groups: tuple[str | int, ...] = ()) -> Identity:
-    """USER in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
+def look_up(
+    root: int, user: str | int, group: str | int | None = None, more_groups: tuple[str | int, ...] = ()
+) -> Identity:
+    """USER, and GROUP, in the image below descriptor ROOT. An unknown name is an error, an unknown number is not.
 
     Without a group, that of the passwd entry and every group that lists the user as a member; with one, only that one;
     a number without an entry gets gid 0 and home `/`. The first of them is among the supplementary ones, too: else a
     process could drop it, and what denies the group access would deny it no more (CVE-2022-36109).
     """
     passwd = _entries(root, "/etc/passwd", 7)
-    account = next((line for line in passwd if _is(user.user, line)), None)
-    if account is None and isinstance(user.user, str):
-        raise LaunchError(f"unable to find user {user.user!r} in the image's /etc/passwd")
-    uid = user.user if isinstance(user.user, int) else 0
+    account = next((line for line in passwd if _is(user, line)), None)
+    if account is None and isinstance(user, str):
+        raise LaunchError(f"unable to find user {user!r} in the image's /etc/passwd")
+    uid = user if isinstance(user, int) else 0
     gid, home = 0, "/"
     more: tuple[int, ...] = ()
     if account is not None:
         uid, gid, home = _number(account[2]), _number(account[3]), account[5] or "/"
-    if user.group is not None:
-        gid = _group(root, user.group)
+    if group is not None:
+        gid = _group(root, group)
     elif account is not None:
         more = _memberships(root, account[0])
-    groups = dict.fromkeys((gid, *more, *(_group(root, group) for group in more_groups)))
+    groups = dict.fromkeys((gid, *more, *(_group(root, each) for each in more_groups)))
     return Identity(uid=uid, gid=gid, groups=tuple(groups), home=home)
 
 
@@ -89,13 +90,16 @@ def _entries(root: int, path: str, columns: int) -> list[list[str]]:
         if is_limit_of_host(error):
             raise
         return []
-    with open(descriptor, "rb") as file:
+    content = b""
+    try:
         if os.fstat(descriptor).st_size > FILE_LIMIT:
             raise LaunchError(f"{path} of the image is larger than {FILE_LIMIT} bytes")
-        try:
-            content = file.read(FILE_LIMIT) or b""  # None where it would have to wait
-        except OSError as error:
-            raise LaunchError(f"cannot read {path} of the image: {error.strerror}") from None
+        while len(content) < FILE_LIMIT and (more := os.read(descriptor, _CHUNK)):
+            content += more
+    except OSError as error:
+        raise LaunchError(f"cannot read {path} of the image: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     fields = [line.strip().split(":") for line in content.decode(errors="surrogateescape").split("\n")]
     return [line for line in fields if len(line) >= columns and line[0]]
 
