@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import os
 import select
+import time
+
+from mydocker import kernel
+from mydocker.kernel.signals import signal
 
 LONGEST_WAIT = 2**31 - 1  # milliseconds, an int of poll(2)
 
@@ -32,3 +36,32 @@ def fork_with_pipe() -> tuple[int, int]:
         return 0, writer
     os.close(writer)
     return pid, reader
+
+
+class DescendantsAwaited:
+    """Context manager: after it, all descendants that have been forked in it have ended, also those whose parents end
+    first; but no more than SECONDS are waited for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __enter__(self) -> None:
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+
+    def __exit__(self, *_: object) -> None:
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd sends it after `ExecStop`, and kills the rest
+        deadline = time.monotonic() + self.seconds
+        while _has_children() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        signal.signal(signal.SIGTERM, before)
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 0)
+
+
+def _has_children() -> bool:
+    """Whether this process has children that live; those that have ended are waited for."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
+from mydocker.kernel.processes import DescendantsAwaited
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LIMIT = 2**62
+_SECONDS_TO_END = 5.0  # for the bridges and the firewall of networks that nobody uses any more
 
 
 class ServiceManager:
@@ -62,3 +64,11 @@ class ServiceManager:
         # if the manager is gone, so is whoever would care
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection, suppress(OSError):
             connection.sendto(message.encode(), address)
+
+
+def unit_ends_clean(environ: Mapping[str, str]) -> AbstractContextManager[None]:
+    """If this is the main process of a unit, by its variables ENVIRON (systemd.exec(5), "$SYSTEMD_EXEC_PID"): what has
+    been started within the `with` has ended after it. systemd kills what the main process leaves behind, and a bridge
+    is only taken down a moment after the last container in its network (launch/cleanup_process.py)."""
+    is_main = environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+    return DescendantsAwaited(_SECONDS_TO_END) if is_main else nullcontext()

@@ -12,22 +12,22 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"  # Debian has it outside of PATH
 MEMORY = "1536M"
-MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "fuse")
-MODULES += ("virtiofs", "overlay")
+MODULES = ("virtio_pci", "virtiofs", "overlay")
+EMULATOR = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-m", MEMORY)
+EMULATOR += ("-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on", "-numa", "node,memdev=memory")
+EMULATOR += ("-nodefaults", "-no-user-config", "-nographic", "-no-reboot")
 
 FIRST = """\
 #!/bin/busybox sh
 b=/bin/busybox
-for round in 1 2 3 4; do  # in any order: what depends on another succeeds in a later round
-    for module in /modules/*; do $b insmod $module 2>/dev/null; done
-done
 set -e
+for module in /modules/*; do $b insmod $module; done
 $b mount -t virtiofs -o ro host /host
 $b mount -t tmpfs memory /memory
 $b mkdir /memory/upper /memory/work
@@ -75,13 +75,11 @@ def run_there(command: str, *, kernel: pathlib.Path, directory: pathlib.Path, se
     """
     [vmlinuz] = (kernel / "boot").glob("vmlinuz-*")
     guest = GUEST.format(directory=os.getcwd(), command=command)
-    initrd = _initrd(directory, kernel, guest)
-    with _share(directory) as socket:
+    initrd = make_initrd(directory, kernel, guest)
+    with share(directory) as socket:
         done = subprocess.run(
             [
-                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", MEMORY),
-                *("-object", f"memory-backend-memfd,id=memory,size={MEMORY},share=on", "-numa", "node,memdev=memory"),
-                *("-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot"),
+                *(*EMULATOR, "-smp", "2", "-serial", "stdio"),
                 *("-kernel", str(vmlinuz), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1"),
                 *("-chardev", f"socket,id=share,path={socket}", "-device", "vhost-user-fs-pci,chardev=share,tag=host"),
             ],
@@ -95,19 +93,25 @@ def run_there(command: str, *, kernel: pathlib.Path, directory: pathlib.Path, se
     return Session(console=console, code=int(ends[-1]) if ends else None)
 
 
-def _initrd(directory: pathlib.Path, kernel: pathlib.Path, guest: str) -> pathlib.Path:
-    """An initramfs of busybox, the modules for reaching the root, and the two scripts."""
+def make_initrd(
+    directory: pathlib.Path,
+    kernel: pathlib.Path,
+    guest: str,
+    *,
+    first: str = FIRST,
+    modules: Iterable[str] = MODULES,
+) -> pathlib.Path:
+    """An initramfs of busybox, the MODULES for reaching the root, and the two scripts."""
     busybox = shutil.which("busybox")
     assert busybox, "busybox is missing: apt-get install busybox-static"
     top = directory / "initrd.d"
-    for name in ("bin", "modules", "host", "memory", "new"):
+    for name in ("bin", "dev", "modules", "host", "memory", "new"):
         (top / name).mkdir(parents=True)
     shutil.copy(busybox, top / "bin/busybox")
-    for name in MODULES:
-        [module] = (kernel / "lib/modules").rglob(f"{name}.ko")
-        shutil.copy(module, top / "modules")
+    for number, module in enumerate(_in_order(kernel, modules)):
+        shutil.copy(module, top / f"modules/{number:02}-{module.name}")
     (top / "guest").write_text(guest)
-    (top / "init").write_text(FIRST)
+    (top / "init").write_text(first)
     (top / "init").chmod(0o755)
     names = "\n".join(str(path.relative_to(top)) for path in sorted(top.rglob("*")))
     made = subprocess.run(
@@ -118,8 +122,20 @@ def _initrd(directory: pathlib.Path, kernel: pathlib.Path, guest: str) -> pathli
     return archive
 
 
+def _in_order(kernel: pathlib.Path, names: Iterable[str]) -> list[pathlib.Path]:
+    """The modules NAMES of KERNEL, each after those that it depends on, by what it says itself."""
+    files = {path.stem: path for path in (kernel / "lib/modules").rglob("*.ko")}
+    found: dict[pathlib.Path, None] = {}
+    for name in names:
+        said = re.search(rb"\0depends=([^\0]*)\0", files[name].read_bytes())
+        assert said, name
+        found |= dict.fromkeys(_in_order(kernel, filter(None, said[1].decode().split(","))))
+        found[files[name]] = None
+    return [*found]
+
+
 @contextmanager
-def _share(directory: pathlib.Path) -> Iterator[pathlib.Path]:
+def share(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     """The socket at which this machine's root is shared."""
     socket = directory / "share"
     options = ["-o", "source=/", "-o", "sandbox=chroot", "-o", "cache=always"]

@@ -10,6 +10,7 @@ from mydocker.errors import UsageError
 from mydocker.runtime.launch import open_store
 from mydocker.services.containers import control, start
 from mydocker.services.containers.find import find_kept
+from mydocker.services.notify import unit_ends_clean
 
 
 def start_command(argv: list[str]) -> int:
@@ -23,10 +24,11 @@ def start_command(argv: list[str]) -> int:
         from mydocker.cli.containers.attach import follow
 
         container = find_kept(store, options.containers[0])
-        connection = start.start(container, store=store, environ=os.environ, attach=True)
-        if connection is None:  # it runs already
-            connection = control.attach(container.directory)
-        return follow(container, connection, forward_input=options.interactive)
+        with unit_ends_clean(os.environ):
+            connection = start.start(container, store=store, environ=os.environ, attach=True)
+            if connection is None:  # it runs already
+                connection = control.attach(container.directory)
+            return follow(container, connection, forward_input=options.interactive)
 
     def begin(name: str) -> None:
         start.start(find_kept(store, name), store=store, environ=os.environ)

@@ -18,6 +18,7 @@ from mydocker.image.lock_file import NAME
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.case import Case, JudgedCase
+from mydocker.services.notify import unit_ends_clean
 from mydocker.services.schedule import with_needed
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.duration import parse_duration
@@ -57,7 +58,7 @@ _EXAMPLES = (
 def test_command(argv: list[str]) -> int:
     """Run the cases that ARGV names; the exit code that follows from the verdicts."""
     began = time.monotonic()
-    with ExitStack() as files:
+    with unit_ends_clean(os.environ), ExitStack() as files:
         try:
             options = parser().parse_args(_with_seed(argv))
             check_engine(options)

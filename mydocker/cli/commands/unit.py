@@ -118,6 +118,7 @@ def _of_container(name: str, options: argparse.Namespace) -> Units:
         grace=config.spec.stop_grace_period,
         wanted_by=wanted_by(options),
         environment=environment(),
+        restarts_itself=bool(config.spec.restart),
         notes=notes,
     )
     return {unit.name: service_text(unit, is_users=options.user)}

@@ -17,6 +17,7 @@ from mydocker.errors import MydockerError, Origin, Problem, SpecError, UsageErro
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import prepare, run
 from mydocker.runtime.plan import LaunchPlan
+from mydocker.services.notify import unit_ends_clean
 from mydocker.services.project.plan import is_project
 from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.profiles import select, why_none
@@ -48,7 +49,8 @@ def up_command(argv: list[str]) -> int:
         raise
     if options.dry_run:
         return _show([spec.container for spec in specs])
-    return _run(specs, keep_going=options.keep_going, results=results)
+    with unit_ends_clean(os.environ):
+        return _run(specs, keep_going=options.keep_going, results=results)
 
 
 def _keys() -> tuple[Group, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 
 from mydocker.cli.commands.run import progress
 from mydocker.cli.common import say, warnings_alone
@@ -13,6 +14,7 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command.outcome import Outcome
 from mydocker.runtime.launch import open_store
+from mydocker.services.notify import unit_ends_clean
 from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
 from mydocker.specs.values.duration import parse_duration
@@ -61,7 +63,8 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
         progress=warnings_alone if options.quiet_pull else progress(),
     )
     try:
-        return run.up(service_of(case).name for case in loaded.cases)
+        with nullcontext() if chosen_options.detach else unit_ends_clean(os.environ):
+            return run.up(service_of(case).name for case in loaded.cases)
     finally:
         for each in run.running if results else ():
             if results and each.ended:

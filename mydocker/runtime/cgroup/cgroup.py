@@ -107,12 +107,42 @@ def _make(cgroup: Cgroup) -> None:
     parent = os.path.dirname(cgroup.path)
     try:
         if cgroup.enable:
-            _write(f"{parent}/cgroup.subtree_control", " ".join(f"+{name}" for name in cgroup.enable))
+            _hand_down(parent, cgroup)
         os.mkdir(cgroup.path, 0o755)
         for setting in cgroup.settings:
             _apply(cgroup.path, setting)
     except OSError as error:
         raise _refused(cgroup, error) from None
+
+
+def _hand_down(parent: str, cgroup: Cgroup) -> None:
+    """Switch the controllers on for the children of PARENT, which its processes leave first if need be."""
+    deadline = time.monotonic() + KILL_TIME
+    while True:
+        if cgroup.leave:
+            _move(parent, cgroup.leave)
+        try:
+            _write(f"{parent}/cgroup.subtree_control", " ".join(f"+{name}" for name in cgroup.enable))
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or not cgroup.leave or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)  # a process has come, of one that was moved
+
+
+def _move(source: str, target: str) -> None:
+    """Move the processes of the cgroup at SOURCE into that at TARGET, which may be there already."""
+    try:  # noqa: SIM105  # as everywhere in this room
+        os.mkdir(target, 0o755)
+    except FileExistsError:
+        pass
+    for line in read(source, "cgroup.procs").split():
+        try:
+            if line != "0":  # a process outside this pid namespace, which stays
+                _write(f"{target}/cgroup.procs", line)
+        except OSError as error:
+            if error.errno != errno.ESRCH:  # it has ended
+                raise
 
 
 def _apply(path: str, setting: Setting) -> None:

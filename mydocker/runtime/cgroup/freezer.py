@@ -1,7 +1,8 @@
 """Pausing a container: its processes are frozen by a cgroup, v2's cgroup.freeze or v1's controller freezer.
 
-A container whose own cgroup cannot freeze gets another one for that, made when it is paused, into which its processes
-are moved; the file `frozen` of the run directory names it while it is paused. Whoever ends a container that is paused
+A container whose own cgroup cannot freeze gets another one for that, made when it is paused below the one that it is
+in, so that it stays within the unit of systemd that runs it. Its processes are moved there, and back; the file `frozen`
+of the run directory names it while it is paused. Whoever ends a container that is paused
 thaws it first: v1 keeps what is frozen alive, whatever kills it (kernel documentation, "freezer-subsystem").
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable
 from mydocker.errors import HostError, LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.cgroup.cgroup import read, remove
-from mydocker.runtime.cgroup.hierarchy import find_hierarchies
+from mydocker.runtime.cgroup.hierarchy import Hierarchy, find_hierarchies
 
 if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
@@ -34,7 +35,7 @@ def freeze(plan: LaunchPlan, pids: Callable[[], Iterable[int]]) -> None:
     cannot."""
     if is_frozen(plan.run_dir):
         raise LaunchError(f"container {os.path.basename(plan.run_dir)} is already paused")
-    path, version, is_own = _place(plan)
+    path, version, is_own = _place(plan, pids)
     try:
         if not is_own:
             os.mkdir(path, 0o755)
@@ -82,17 +83,27 @@ def end(run_dir: str) -> None:
         remove((path,))
 
 
-def _place(plan: LaunchPlan) -> tuple[str, int, bool]:
+def _place(plan: LaunchPlan, pids: Callable[[], Iterable[int]]) -> tuple[str, int, bool]:
     """The cgroup that freezes the container of PLAN, the version, and whether it is the container's already."""
     for cgroup in plan.cgroups:
         if os.path.exists(f"{cgroup.path}/{_STATES[cgroup.version][0]}"):
             return cgroup.path, cgroup.version, True
-    for hierarchy in sorted(find_hierarchies(), key=lambda each: -each.version):
+    for hierarchy in sorted(_hierarchies(pids), key=lambda each: -each.version):
         can_freeze = hierarchy.version == 2 or "freezer" in hierarchy.controllers
         if can_freeze and os.access(hierarchy.current, os.W_OK):
             return f"{hierarchy.current}/mydocker-{plan.container_id[:12]}-pause", hierarchy.version, False
     hint = "as an ordinary user, start it in a scope of systemd: systemd-run --user --scope -p Delegate=yes"
     raise HostError("no cgroup of this host may be used to pause the container", hint=hint)
+
+
+def _hierarchies(pids: Callable[[], Iterable[int]]) -> tuple[Hierarchy, ...]:
+    """Those with the cgroups that the processes of the container are in."""
+    for pid in pids():
+        try:
+            return find_hierarchies(pid)
+        except OSError:  # it has just ended
+            continue
+    return find_hierarchies()
 
 
 def _move(path: str, pids: Callable[[], Iterable[int]]) -> None:

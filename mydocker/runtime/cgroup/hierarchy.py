@@ -1,4 +1,4 @@
-"""The place of this process in the host's cgroup hierarchies, and where a cgroup for a container can be created.
+"""The place of a process in the host's cgroup hierarchies, and where a cgroup for a container can be created.
 
 cgroup v2 is one hierarchy with all controllers; cgroup v1 is one for each, or for a few together; hybrid hosts have
 both (cgroups(7)). Reads /proc and /sys/fs/cgroup, changes nothing.
@@ -16,10 +16,11 @@ from mydocker.runtime.cgroup.demand import Demand, Setting
 HOLDING = frozenset(("freezer", "pids", "name=systemd", "perf_event", "net_cls"))  # of v1, where a child needs nothing
 SCOPE = "systemd-run --scope -p Delegate=yes -- mydocker …"
 USER_SCOPE = "systemd-run --user --scope -p Delegate=yes -- mydocker …"
+_DELEGATED = ("user.delegate", "trusted.delegate")  # attributes that systemd sets ("Control Group APIs and Delegation")
 
 
 class Hierarchy(Record):
-    """One hierarchy: `mount` is where the host mounts it, `current` the directory of this process's cgroup in there."""
+    """One hierarchy: `mount` is where the host mounts it, `current` the directory of a process's cgroup in there."""
 
     version: int
     controllers: tuple[str, ...]  # of v2: those of the highest cgroup mounted there
@@ -31,13 +32,15 @@ class Cgroup(Record):
     """A cgroup to be made for one container: a directory, what its parent must hand down first (v2), its limits.
 
     One without limits only holds the container's processes together. It is `optional`: the container starts without it
-    where the host refuses.
+    where the host refuses. `leave` is a cgroup for the processes of its parent, which could hand nothing down with them
+    in it.
     """
 
     path: str
     version: int
     controllers: tuple[str, ...]  # of its hierarchy (v1), or those that the limits require (v2)
     enable: tuple[str, ...] = ()  # controllers to be switched on in the parent's cgroup.subtree_control
+    leave: str = ""
     settings: tuple[Setting, ...] = ()
     optional: bool = False
 
@@ -72,10 +75,10 @@ def hold(*, name: str) -> tuple[Cgroup, ...]:
     return ()
 
 
-def find_hierarchies() -> tuple[Hierarchy, ...]:
-    """The hierarchies that are mounted, as /proc/self/cgroup and /proc/self/mountinfo list them (cgroups(7),
-    proc(5))."""
-    memberships = _memberships()
+def find_hierarchies(process: int | str = "self") -> tuple[Hierarchy, ...]:
+    """The hierarchies that are mounted, as /proc/self/mountinfo and the file `cgroup` of PROCESS list them (cgroups(7),
+    proc(5)). Raises OSError if that has ended."""
+    memberships = _memberships(process)
     hierarchies = []
     for mounted in mounts():
         if mounted.fstype == "cgroup2" and "" in memberships:
@@ -89,10 +92,10 @@ def find_hierarchies() -> tuple[Hierarchy, ...]:
     return tuple(hierarchies)
 
 
-def _memberships() -> dict[str, str]:
-    """Controller, or the empty string for v2, to the path of this process's cgroup in that hierarchy."""
+def _memberships(process: int | str) -> dict[str, str]:
+    """Controller, or the empty string for v2, to the path of the cgroup of PROCESS in that hierarchy."""
     paths = {}
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+    with open(f"/proc/{process}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             _, controllers, path = line.rstrip("\n").split(":", 2)
             paths.update(dict.fromkeys(controllers.split(","), path))
@@ -132,17 +135,26 @@ def _v2(hierarchy: Hierarchy, demanded: list[Demand], name: str, rootless: bool)
     """A child of this process's cgroup, or of the nearest above it that can hand down the controllers.
 
     A cgroup with processes in it, such as this one, cannot, unless it is the root ("no internal process constraint").
+    One that systemd has delegated is for whoever runs in it to divide: its processes move into a child, and the
+    container stays within the unit, with the unit's own limits and its end.
     """
     needed = {demand.controller for demand in demanded}
     parent = hierarchy.current
     while parent.startswith(hierarchy.mount) and _may_move_into(parent):
         missing = needed - set(_words(f"{parent}/cgroup.subtree_control"))
-        may_enable = missing <= set(_words(f"{parent}/cgroup.controllers")) and not _is_occupied(parent)
+        is_occupied = bool(missing) and _is_occupied(parent)
+        leaves = is_occupied and parent == hierarchy.current and _is_delegated(parent)
+        may_enable = missing <= set(_words(f"{parent}/cgroup.controllers")) and (leaves or not is_occupied)
         if not missing or (may_enable and os.access(f"{parent}/cgroup.subtree_control", os.W_OK)):
             _check_processors(demanded, f"{parent}/cpuset.cpus.effective")
-            settings = tuple(setting for demand in demanded for setting in demand.v2)
-            controllers, enable = tuple(sorted(needed)), tuple(sorted(missing))
-            return Cgroup(path=f"{parent}/{name}", version=2, controllers=controllers, enable=enable, settings=settings)
+            return Cgroup(
+                path=f"{parent}/{name}",
+                version=2,
+                controllers=tuple(sorted(needed)),
+                enable=tuple(sorted(missing)),
+                leave=f"{parent}/mydocker" if leaves else "",
+                settings=tuple(setting for demand in demanded for setting in demand.v2),
+            )
         parent = os.path.dirname(parent)
     raise _closed(hierarchy, demanded, rootless)
 
@@ -155,6 +167,17 @@ def _may_move_into(parent: str) -> bool:
 def _is_occupied(path: str) -> bool:
     """Whether the kernel will refuse to enable controllers there; the true root has no cgroup.type, and may."""
     return os.path.exists(f"{path}/cgroup.type") and bool(_words(f"{path}/cgroup.procs"))
+
+
+def _is_delegated(path: str) -> bool:
+    """Whether systemd leaves the cgroup at PATH to its processes (`Delegate=`). The systemd of a user marks none."""
+    for name in _DELEGATED:
+        try:
+            if os.getxattr(path, name) == b"1":
+                return True
+        except OSError:  # this kernel has no such attributes, or only root may read them
+            continue
+    return False
 
 
 def _check_processors(demanded: list[Demand], effective: str) -> None:

@@ -179,9 +179,13 @@ def _hosts(plan: LaunchPlan) -> Iterator[str]:
 def _limits(plan: LaunchPlan) -> Iterator[str]:
     """Its cgroups; a subshell joins them, so that they are empty, and can be removed, when it has ended."""
     for cgroup in _limiting(plan):
-        path = shlex.quote(cgroup.path)
+        path, parent = shlex.quote(cgroup.path), shlex.quote(os.path.dirname(cgroup.path))
+        if cgroup.leave:
+            leave = shlex.quote(cgroup.leave)
+            yield f"mkdir -p {leave}"
+            yield f'for pid in $(cat {parent}/cgroup.procs); do echo "$pid" > {leave}/cgroup.procs; done'
         for controller in cgroup.enable:
-            yield f"echo +{controller} > {shlex.quote(os.path.dirname(cgroup.path))}/cgroup.subtree_control"
+            yield f"echo +{controller} > {parent}/cgroup.subtree_control"
         yield f"mkdir {path}"
         for setting in cgroup.settings:
             there = f"[ ! -e {path}/{setting.file} ] || " if setting.optional else ""

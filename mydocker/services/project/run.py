@@ -308,7 +308,7 @@ class ProjectRun:
         if self.interrupts > 1:
             self._kill_all()
         elif not self.stopping:
-            self.say("stopping; press Ctrl-C again to kill")
+            self.say("stopping; press Ctrl-C again to kill" if os.isatty(2) else "stopping")
         self.stopping = True
 
     def _kill_all(self) -> None:

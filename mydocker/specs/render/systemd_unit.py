@@ -25,6 +25,7 @@ class ServiceUnit(Record):
     `notifies`: mydocker says when it is ready, and that it lives; else with `is_job`, it has started when it has ended.
     `needs` and `after` are names of units; `part_of` is the target that it belongs to, or what wants it at boot; empty:
     nothing starts it by itself. `environment`: its variables. `is_check`: it runs, and then it may be started again.
+    `restarts_itself`: what it runs has a restart policy of its own, so that systemd restarts it only if it was killed.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ServiceUnit(Record):
     grace: float = 10.0
     stop_time: float = _SECONDS_TO_STOP  # more than the grace
     restart: RestartPolicy | None = None
+    restarts_itself: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -70,7 +72,7 @@ def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
         "OOMPolicy=continue",
         "KeyringMode=private",
     ]
-    lines += restart_lines(unit.restart)
+    lines += ["Restart=on-abnormal", "RestartSec=1"] if unit.restarts_itself else restart_lines(unit.restart)
     wanted_by = unit.target or unit.wanted_by
     lines += ["", "[Install]", f"WantedBy={wanted_by}"] if wanted_by else []
     return "\n".join(lines) + "\n"
@@ -100,7 +102,9 @@ def _type(unit: ServiceUnit) -> list[str]:
         return ["Type=oneshot"]
     if unit.is_job:
         return ["Type=oneshot", "RemainAfterExit=yes"]
-    return ["Type=notify", "NotifyAccess=main", f"WatchdogSec={_WATCHDOG}"] if unit.notifies else ["Type=exec"]
+    # an unhealthy container still has its own signal and grace period to end; what does not is killed
+    watchdog = [f"WatchdogSec={_WATCHDOG}", "WatchdogSignal=TERM"]
+    return ["Type=notify", "NotifyAccess=main", *watchdog] if unit.notifies else ["Type=exec"]
 
 
 def start_limit(policy: RestartPolicy | None) -> list[str]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_container_in_the_background(alpine: Command, here: Path) -> None:
     assert created.code == 0, created
     done = alpine("unit", "kept")
     text = done.stdout.decode()
-    assert "mydocker start --attach kept\nExecStop=" in text and "Restart=" not in text, done
+    assert "mydocker start --attach kept\nExecStop=" in text and "Restart=on-abnormal" in text, done
     (here / "kept.service").write_text(text)
     verify([here / "kept.service"])
     assert alpine("unit", "nonesuch").code != 0
@@ -248,6 +249,17 @@ def test_without_restarts_the_end_of_a_service_is_that_of_up(alpine: Command, he
     (here / "compose.yaml").write_text("services:\n  job: {image: alpine, command: 'false', restart: always}\n")
     done = alpine("up", "--no-restart", "--exit-code-from", "job", cwd=here)
     assert done.code == 1, done
+
+
+@pytest.mark.root
+def test_the_main_process_of_a_unit_leaves_no_bridge(alpine: Command, here: Path) -> None:
+    """systemd would kill the process that takes it down a moment later."""
+    (here / "compose.yaml").write_text("services:\n  job: {image: alpine, command: ip address}\n")
+    main = replace(alpine, prefix=("sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$@"', "sh"), forks=False)
+    done = main("up", "-p", "unit", cwd=here)
+    assert done.code == 0 and b"eth0" in done.stdout, done
+    links = subprocess.run(["ip", "link"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert f"{alpine.store}/networks/unit_default" not in links  # the name of the bridge's network
 
 
 CASE = "image: alpine\nstop_grace_period: 20s\nexpect: {exit_code: 0}\n"
