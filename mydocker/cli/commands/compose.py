@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _VALUES = ("-f", "--file", "-p", "--project-name", "--project-directory", "--env-file", "--profile", "--ignore")
+_ANSI = ("never", "always", "auto")
+_ACCEPTED = ("--progress", "--parallel")  # options with a value that change nothing of what runs
 _WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
 # options of `config` for something else than a Compose file, besides those for lists
 _NO_COMPOSE_FILE = ("--to", "-q", "--quiet", "-h", "--help")
 _INSTEAD = {  # of other commands of docker compose
     "events": "'mydocker compose ps' says what there is now",
     "publish": "a file and its images are published by git and by 'mydocker push'",
-    "scale": "'mydocker compose up -d --scale SERVICE=N' does that",
     "volumes": "'mydocker volume ls' lists them",
     "watch": "'mydocker compose up -d --build SERVICE' after a change does that once",
 }
@@ -30,12 +31,18 @@ _INSTEAD = {  # of other commands of docker compose
 def compose_command(argv: list[str]) -> int:
     """`mydocker compose -f x up -d` is `mydocker up -f x -d`, and `mydocker compose stop web` is `mydocker stop` of the
     containers of a service; the exit code of that."""
-    before, words = _split(argv)
+    before, plain = _without_accepted(argv)
+    before, words = _split(before)
     if not words or words[0] in ("-h", "--help"):
         parser().parse_args(["--help"])
     name, *rest = words
+    name = _SAME.get(name, name)
+    if plain and name in ("up", "logs"):
+        rest = ["--no-color", *rest]
     if name == "version":
         before = []
+    elif name == "create":
+        name, rest = "up", ["--no-start", *rest]
     elif name in PROJECT_COMMANDS:
         return PROJECT_COMMANDS[name](before, rest)
     elif name not in _WITH_PROJECT:
@@ -44,6 +51,33 @@ def compose_command(argv: list[str]) -> int:
         rest = ["--to", "compose", *rest]  # which is what docker compose prints
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
     return command([*before, *rest])
+
+
+_SAME = {"convert": "config"}  # older names
+
+
+def _without_accepted(argv: list[str]) -> tuple[list[str], bool]:
+    """ARGV without options of Compose before the command that say how it prints; and whether that is without colors.
+    Raises UsageError."""
+    kept: list[str] = []
+    plain, rest = False, [*argv]
+    while rest and rest[0].startswith("-"):
+        flag, joined, value = rest[0].partition("=")
+        if flag == "--no-ansi":
+            plain = True
+            rest.pop(0)
+            continue
+        takes_value = flag in (*_VALUES, "--ansi", *_ACCEPTED) and not joined
+        words, rest = rest[: 1 + takes_value], rest[1 + takes_value :]
+        if flag not in ("--ansi", *_ACCEPTED):
+            kept += words
+            continue
+        value = value or words[-1] if joined or len(words) > 1 else ""
+        if not value or (flag == "--ansi" and value not in _ANSI):
+            expected = f"expected {', '.join(_ANSI)}" if flag == "--ansi" else "it needs a value"
+            raise UsageError(f"option {flag}: {expected}", hint="see 'mydocker compose --help'")
+        plain = plain or (flag == "--ansi" and value == "never")
+    return [*kept, *rest], plain
 
 
 def _asks_for_others(words: list[str]) -> bool:
@@ -94,6 +128,9 @@ def parser() -> Parser:
         ),
     )
     add_project(parser)
+    parser.add_argument("--ansi", choices=_ANSI, help="never: print what services write without colors")
+    for flag in _ACCEPTED:
+        parser.add_argument(flag, metavar="VALUE", help="accepted for compatibility")
     parser.add_argument("command", metavar="COMMAND", help="a command, such as up or config")
     parser.add_argument("words", nargs="*", metavar="ARG", help="its options and arguments")
     return parser

@@ -19,6 +19,7 @@ from mydocker.runtime.volume import store as volumes
 from mydocker.services.containers import SERVICE
 from mydocker.services.project.down import containers_of, in_order, take_down
 from mydocker.services.project.plan import chosen, project_of, service_of
+from mydocker.specs.formats.quadlet.unit_files import kind_of
 from mydocker.specs.load.load import load_project
 from mydocker.specs.load.project_files import find_project
 from mydocker.specs.model import VolumeMount
@@ -47,24 +48,28 @@ def down_command(argv: list[str]) -> int:
         found = members.of(options.services)
         take_down(store, in_order(found, ()), say=say, timeout=timeout)
         specs = {each.config.labels.get(SERVICE, ""): each.config.spec for each in found}
-        _remove_rest(store, wanted.name, specs, options)
+        _remove_rest(store, wanted.name, specs, options, of_compose=False)
         return 0
-    project = project_of(load_project(files), active=frozenset("*"))
+    project = project_of(load_project(files, starts_nothing=True), active=frozenset("*"))
     services = [service_of(case).name for case in chosen(project, options.services, with_dependencies=False)]
     groups = in_order(containers_of(store, project.name), services)
     if options.services or not options.remove_orphans:
         groups = [group for group in groups if group[0].config.labels.get(SERVICE) in services]
     take_down(store, groups, say=say, timeout=timeout)
     specs = {service_of(case).name: case.container for case in project.services}
-    _remove_rest(store, project.name, {name: specs[name] for name in specs if name in services}, options)
+    ended = {name: specs[name] for name in specs if name in services}
+    _remove_rest(store, project.name, ended, options, of_compose=not any(map(kind_of, files.paths)))
     return 0
 
 
-def _remove_rest(store: Store, project: str, specs: Mapping[str, ContainerSpec], options: argparse.Namespace) -> None:
-    """The networks, and as OPTIONS say the volumes and images, of PROJECT, which has SPECS by the names of services."""
+def _remove_rest(
+    store: Store, project: str, specs: Mapping[str, ContainerSpec], options: argparse.Namespace, *, of_compose: bool
+) -> None:
+    """The networks, and as OPTIONS say the volumes and images, of PROJECT, which has SPECS by the names of services.
+    OF_COMPOSE: whether they are from Compose files."""
     _remove_networks(store, specs.values(), is_part=bool(options.services))
     if options.volumes:
-        _remove_volumes(store, project, specs.values())
+        _remove_volumes(store, project, specs.values(), of_compose=of_compose)
     if options.rmi:
         _remove_images(store, project, specs, everything=options.rmi == "all")
 
@@ -94,12 +99,18 @@ def _remove_networks(store: Store, specs: Iterable[ContainerSpec], *, is_part: b
                     say(f"warning: {error.message}")
 
 
-def _remove_volumes(store: Store, project: str, specs: Iterable[ContainerSpec]) -> None:
-    """Those that have the project's name before theirs: others are shared."""
+def _remove_volumes(store: Store, project: str, specs: Iterable[ContainerSpec], *, of_compose: bool) -> None:
+    """Those that have the project's name before theirs, and in Compose files those with a name of their own that are
+    not external: others are shared."""
     mounts = (mount for spec in specs for mount in spec.volumes)
-    names = {mount.volume for mount in mounts if isinstance(mount, VolumeMount) and mount.volume}
+    names = {
+        mount.volume
+        for mount in mounts
+        if isinstance(mount, VolumeMount) and mount.volume and not mount.external
+        if of_compose or mount.volume.startswith(f"{project}_")
+    }
     for name in sorted(names):
-        is_own = name.startswith(f"{project}_") and volumes.find(f"{store.root}/volumes", name)
+        is_own = volumes.find(f"{store.root}/volumes", name)
         if is_own and not volumes.remove(f"{store.root}/volumes", name):
             say(f"warning: volume {name} is in use")
 

@@ -27,7 +27,7 @@ def images_command(argv: list[str]) -> int:
     """Print every image of the store, a line for each name of it; 0."""
     options = parser().parse_args(argv)
     store = Store.open(os.environ)
-    rows = [row for image in catalog.images(store) for row in _rows(store, image)]
+    rows = [row for image in catalog.images(store) for row in rows_of(store, image)]
     if options.name is not None:
         rows = [row for row in rows if _is_named(row, options.name)]
     if options.quiet:
@@ -64,7 +64,8 @@ def parser() -> Parser:
     return parser
 
 
-def _rows(store: Store, image: NamedImage) -> list[dict[str, Any]]:
+def rows_of(store: Store, image: NamedImage) -> list[dict[str, Any]]:
+    """What is listed of IMAGE, once for each name."""
     try:
         found = catalog.documents(store, image)
     except StoreError:

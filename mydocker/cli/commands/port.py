@@ -15,17 +15,24 @@ from mydocker.runtime.network.connections import listed
 def port_command(argv: list[str]) -> int:
     """Print what is published of the container that ARGV names, all of it or one port; 0."""
     options = parser().parse_args(argv)
-    wanted = _port(options.port) if options.port else None
-    ports = listed(joined_container.find(Store.open(os.environ).containers, options.container))[1]
+    for target, place in published(options.container, options.port):
+        print(place if options.port else f"{target} -> {place}")
+    return 0
+
+
+def published(container: str, port: str | None = None) -> list[tuple[str, str]]:
+    """(port, place on the host) of what is published of CONTAINER, or of its PORT alone. LaunchError if that is not."""
+    wanted = _port(port) if port else None
+    ports = listed(joined_container.find(Store.open(os.environ).containers, container))[1]
     if wanted:
         ports = tuple(port for port in ports if (port.target, port.protocol) == wanted)
         if not ports:
-            raise LaunchError(f"port {wanted[0]}/{wanted[1]} of {options.container} is not published")
-    for port in ports:
-        for address in (port.host_ip,) if port.host_ip else ("0.0.0.0", "::"):
-            place = f"{_bracketed(address)}:{port.port}"
-            print(place if wanted else f"{port.target}/{port.protocol} -> {place}")
-    return 0
+            raise LaunchError(f"port {wanted[0]}/{wanted[1]} of {container} is not published")
+    return [
+        (f"{port.target}/{port.protocol}", f"{_bracketed(address)}:{port.port}")
+        for port in ports
+        for address in ((port.host_ip,) if port.host_ip else ("0.0.0.0", "::"))
+    ]
 
 
 def _port(text: str) -> tuple[int, str]:

@@ -103,9 +103,24 @@ _SERVICES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("--no-log-prefix",), "print lines without the name of the container"),
     (("--abort-on-container-exit",), "stop all services when one has ended, and exit with its code"),
     (("--abort-on-container-failure",), "stop all services when one has failed, and exit with its code"),
+    (("--no-color",), "print lines without colors"),
+    (("--timestamps",), "print when each line came"),
+    (("--attach-dependencies",), "print what services write that are not named, too"),
     (("--force-recreate",), "create containers anew that are there and have not changed"),
+    (("--always-recreate-deps",), "create those anew that the named services depend on"),
+    (("--no-recreate",), "leave containers alone that are there, even if the files have changed"),
+    (("--no-start",), "create the containers, and start none"),
+    (("--quiet-pull",), "do not print how far a pull is"),
+    (("-V", "--renew-anon-volumes"), "accepted: a volume without a name goes with its container anyway"),
+    (("-y", "--yes"), "accepted: nobody is asked"),
     (("--remove-orphans",), "remove containers of services that the file no longer has"),
 )
+
+
+_REPEATED = {
+    "--attach": "print what this service writes, and no other one",
+    "--no-attach": "do not print what this service writes",
+}
 
 
 def _add_services(parser: Parser) -> None:
@@ -116,6 +131,14 @@ def _add_services(parser: Parser) -> None:
     )
     parser.add_argument(
         "--exit-code-from", default="", metavar="SERVICE", help="the same, and exit with the code of this service"
+    )
+    for flag, text in _REPEATED.items():
+        parser.add_argument(flag, action="append", default=[], metavar="SERVICE", help=text)
+    parser.add_argument(
+        "-t",
+        "--timeout",
+        metavar="DURATION",
+        help="time until a container is killed (default: its own)",
     )
     parser.add_argument(
         "--scale", action="append", default=[], metavar="SERVICE=NUMBER", help="run so many containers of a service"
@@ -133,7 +156,8 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
     """The containers of LOADED that take part, one after the other. Raises UsageError for an option of services."""
     flags = [flags[-1] for flags, _ in _SERVICES if getattr(options, flags[-1][2:].replace("-", "_"))]
     flags += ["--exit-code-from"] * bool(options.exit_code_from) + ["--scale"] * bool(options.scale)
-    flags += ["--wait-timeout"] * bool(options.wait_timeout)
+    flags += ["--wait-timeout"] * bool(options.wait_timeout) + ["--timeout"] * bool(options.timeout)
+    flags += [flag for flag in _REPEATED if getattr(options, flag[2:].replace("-", "_"))]
     if flags:
         raise UsageError(f"{flags[0]} is for services, of Compose files and Quadlets, and {loaded.shown} has others")
     specs = select(loaded.cases, loaded.active)

@@ -82,15 +82,14 @@ def with_images(options: argparse.Namespace, every: Sequence[CaseSpec], cases: S
 
 
 def with_missing_images(
-    cases: Sequence[CaseSpec], every: Sequence[CaseSpec], *, offline: bool = False
+    cases: Sequence[CaseSpec], every: Sequence[CaseSpec], *, offline: bool = False, always: bool = False
 ) -> list[CaseSpec]:
-    """CASES, with the images that are built in the store, for a command without options about this. EVERY: all cases
-    of the files."""
+    """CASES, with the images that are built in the store; ALWAYS: built anew. EVERY: all cases of the files."""
     if not any(case.build for case in cases):
         return [*cases]
     from mydocker.services.project.images import ImageMaker, ImageOptions
 
-    wanted, store = ImageOptions(offline=offline), open_store(os.environ)
+    wanted, store = ImageOptions(offline=offline, always=always), open_store(os.environ)
     return ImageMaker(every, wanted, store=store, environ=os.environ, say=say, progress=progress()).with_images(cases)
 
 

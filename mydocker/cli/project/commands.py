@@ -6,20 +6,21 @@ container, the command of the same name does; the names of services become those
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 from mydocker.cli.commands import command_module
-from mydocker.cli.common import say
+from mydocker.cli.common import complain, say
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.project.members import Members, is_terminal, members, options_first, split
-from mydocker.errors import UsageError
+from mydocker.errors import MydockerError, UsageError
 from mydocker.image.store import Store
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, RUNNING, directory
-from mydocker.services.project.plan import SCALE_LIMIT, is_only_built
+from mydocker.services.project.plan import SCALE_LIMIT, chosen, followers, is_only_built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -114,7 +115,7 @@ def _options_first(name: str, argv: list[str]) -> tuple[list[str], list[str]]:
     """The options of command NAME in ARGV, and those of Compose; then the service, and what follows it."""
     parser = _parser(name)
     parser.add_argument("--index", metavar="NUMBER", help="the container of this number of the service")
-    parser.add_argument("-T", "--no-tty", action="store_true", help="no terminal, also if there is one")
+    parser.add_argument("-T", "--no-tty", "--no-TTY", action="store_true", help="no terminal, also if there is one")
     return options_first(parser, argv)
 
 
@@ -131,7 +132,7 @@ def _take(options: list[str], flag: str) -> tuple[str, list[str]]:
 def _exec(before: list[str], argv: list[str]) -> int:
     """With a terminal if there is one, unless -T is set, as Compose has it."""
     options, container, words = _on_container("exec", before, argv)
-    own = [word for word in options if word not in ("-T", "--no-tty")]
+    own = [word for word in options if word not in ("-T", "--no-tty", "--no-TTY")]
     interactive = [] if "-d" in own or "--detach" in own else ["-it" if own == options and is_terminal() else "-i"]
     return _call("exec", [*interactive, *own, container, *words])
 
@@ -155,6 +156,21 @@ def _rm(before: list[str], argv: list[str]) -> int:
     return _call("rm", gone[::-1]) or status if gone else status
 
 
+def _restart(before: list[str], argv: list[str]) -> int:
+    """Services that are to follow another one (`depends_on`, restart) are restarted after it."""
+    parser = _parser("restart")
+    parser.add_argument("--no-deps", action="store_true", help="leave alone what is to follow them")
+    options, services = split(parser, argv)
+    if {"-h", "--help"} & {*options}:
+        parser.parse_args(["--help"])
+    if services and "--no-deps" not in options:
+        found = _members(before)
+        found.of(services)
+        services = [*services, *followers(found.project, services)]
+    own = [word for word in options if word != "--no-deps"]
+    return on_each("restart", _is_any)(before, [*own, *services])
+
+
 def _port(before: list[str], argv: list[str]) -> int:
     parser = Parser("compose port", usage="SERVICE PORT", summary="Print where a port of a service is published")
     parser.add_argument("--index", type=int, metavar="NUMBER", help="of this container of the service (default: first)")
@@ -163,7 +179,11 @@ def _port(before: list[str], argv: list[str]) -> int:
     parser.add_argument("port", metavar="PORT", help="the port in the container")
     options = parser.parse_args(argv)
     container = _members(before).one(options.service, options.index)
-    return _call("port", [container.config.title, f"{options.port.partition('/')[0]}/{options.protocol}"])
+    from mydocker.cli.commands.port import published
+
+    places = published(container.config.title, f"{options.port.partition('/')[0]}/{options.protocol}")
+    print(places[0][1])  # one, whatever the number of addresses is: scripts take the text as it is
+    return 0
 
 
 def _cp(before: list[str], argv: list[str]) -> int:
@@ -187,38 +207,88 @@ def _build(before: list[str], argv: list[str]) -> int:
 
 
 def _pull(before: list[str], argv: list[str]) -> int:
-    options, services = split(_parser("pull"), argv)
+    parser = _parser("pull")
+    parser.add_argument("--include-deps", action="store_true", help="pull what the services depend on, too")
+    parser.add_argument("--ignore-pull-failures", action="store_true", help="go on, and report no failure")
+    parser.add_argument("--ignore-buildable", action="store_true", help="pull no image that can be built")
+    options, services = split(parser, argv)
     if {"-h", "--help"} & {*options}:
-        return _call("pull", ["--help"])
+        parser.parse_args(["--help"])
     found = _members(before)
     found.of(services)
-    cases = found.project.services if found.project else ()
-    wanted = [
-        case.container.image
-        for case in cases
-        if case.service and (not services or case.service.name in services) and not is_only_built(case)
-    ]
-    images = dict.fromkeys(str(image) for image in wanted if image)
-    return max([_call("pull", [*options, image]) for image in images], default=0)
+    cases = list(found.project.services) if found.project else []
+    if found.project and services:
+        cases = chosen(found.project, services, with_dependencies="--include-deps" in options)
+    passed = [case for case in cases if not (is_only_built(case) or ("--ignore-buildable" in options and case.build))]
+    images = dict.fromkeys(str(case.container.image) for case in passed if case.container.image)
+    own = [word for word in options if word not in _OF_PULL]
+    if "--ignore-pull-failures" in options:
+        return _pull_all(own, images)
+    return max([_call("pull", [*own, image]) for image in images], default=0)
+
+
+_OF_PULL = ("--include-deps", "--ignore-pull-failures", "--ignore-buildable")
+
+
+def _pull_all(options: list[str], images: Iterable[str]) -> int:
+    """Each of IMAGES that can be pulled; 0. What cannot is named."""
+    for image in images:
+        try:
+            _call("pull", [*options, image])
+        except MydockerError as error:
+            complain(error)
+    return 0
+
+
+def _scale(before: list[str], argv: list[str]) -> int:
+    """As `up -d` with --scale, of these services."""
+    parser = Parser("compose scale", usage="SERVICE=NUMBER...", summary="Run so many containers of services")
+    parser.add_argument("--no-deps", action="store_true", help="do not start what the services depend on")
+    parser.add_argument("counts", nargs="+", metavar="SERVICE=NUMBER", help="a service and its number of containers")
+    options = parser.parse_args(argv)
+    words = [word for count in options.counts for word in ("--scale", count)]
+    names = [count.partition("=")[0] for count in options.counts]
+    return _call("up", [*before, "-d", *["--no-deps"] * options.no_deps, *words, *names])
+
+
+def _images(before: list[str], argv: list[str]) -> int:
+    from mydocker.cli.project.images import list_images
+
+    return list_images(lambda: _members(before), argv)
 
 
 def _ls(before: list[str], argv: list[str]) -> int:
     """The projects that have containers, whichever files are here."""
-    parser = Parser("compose ls", usage="[-a] [-q]", summary="List the projects that have containers")
+    parser = Parser("compose ls", usage="[OPTIONS]", summary="List the projects that have containers")
     parser.add_argument("-a", "--all", action="store_true", help="also those of which none runs")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
+    parser.add_argument("--format", choices=("table", "json"), help="table (default), or json")
+    parser.add_argument("--filter", action="append", default=[], metavar="name=TEXT", help="only those with TEXT in it")
     options = parser.parse_args(argv)
+    texts = [_filtered(text) for text in options.filter]
     projects: dict[str, list[str]] = {}
     for each in directory.listed(Store.open(os.environ)):
         if PROJECT in each.config.labels:
             projects.setdefault(each.config.labels[PROJECT], []).append(each.state.status)
-    shown = {name: states for name, states in sorted(projects.items()) if options.all or RUNNING in states}
+    counts = {
+        name: ", ".join(f"{state}({states.count(state)})" for state in sorted({*states}))
+        for name, states in sorted(projects.items())
+        if (options.all or RUNNING in states) and all(text in name for text in texts)
+    }
     if options.quiet:
-        print(*shown, sep="\n", end="\n" if shown else "")
-        return 0
-    counts = [", ".join(f"{state}({states.count(state)})" for state in sorted({*states})) for states in shown.values()]
-    show(["NAME", "STATUS"], [[name, count] for name, count in zip(shown, counts, strict=True)])
+        print(*counts, sep="\n", end="\n" if counts else "")
+    elif options.format == "json":
+        print(json.dumps([{"Name": name, "Status": count} for name, count in counts.items()]))
+    else:
+        show(["NAME", "STATUS"], [[name, count] for name, count in counts.items()])
     return 0
+
+
+def _filtered(text: str) -> str:
+    key, equals, value = text.partition("=")
+    if key != "name" or not equals:
+        raise UsageError(f"--filter {text!r}: expected name=TEXT")
+    return value
 
 
 def _top(before: list[str], argv: list[str]) -> int:
@@ -266,6 +336,7 @@ COMMANDS: dict[str, Command] = {
     "commit": on_one("commit"),
     "cp": _cp,
     "exec": _exec,
+    "images": _images,
     "export": on_one("export"),
     "kill": on_each("kill", _is_alive, backwards=True),
     "logs": _logs,
@@ -274,9 +345,10 @@ COMMANDS: dict[str, Command] = {
     "port": _port,
     "ps": _services_of,
     "pull": _pull,
-    "restart": on_each("restart", _is_any),
+    "restart": _restart,
     "rm": _rm,
     "run": _run,
+    "scale": _scale,
     "start": on_each("start", _is_idle),
     "stats": on_each("stats", _is_alive),
     "stop": on_each("stop", _is_any, backwards=True),

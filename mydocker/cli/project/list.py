@@ -7,11 +7,15 @@ import json
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show
 from mydocker.cli.project.members import service_name
+from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import STATUSES, described
+from mydocker.services.listing import rows
+from mydocker.specs.values.port import HIGHEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from mydocker.cli.project.members import Members
     from mydocker.services.containers import Container
@@ -47,27 +51,39 @@ def list_containers(find: Callable[[], Members], argv: list[str]) -> int:
 
 
 def _show(project: str, found: list[Container], form: str, *, trunc: bool) -> None:
-    rows = [_row(project, each, trunc=trunc) for each in found]
+    listed = [_row(project, each, trunc=trunc) for each in found]
     if form == "json":  # an object on each line, as with Compose
-        for row in rows:
+        for row in listed:
             print(json.dumps(row))
     elif form == "table":
-        show([*_HEADINGS.values()], [[str(row[key]) for key in _HEADINGS] for row in rows])
+        show([*_HEADINGS.values()], [[str(row[key]) for key in _HEADINGS] for row in listed])
     else:
         from mydocker.cli.output.go_template import render_all
 
-        print(render_all(form, rows, headings=_HEADINGS), end="")
+        print(render_all(form, listed, headings=_HEADINGS), end="")
 
 
-def _row(project: str, container: Container, *, trunc: bool) -> dict[str, str]:
+def _row(project: str, container: Container, *, trunc: bool) -> dict[str, Any]:
+    """The fields that Compose has, of its types."""
     own = {
         "Name": container.config.title,
         "Service": service_name(container),
         "Project": project,
         "Health": container.state.health,
-        "ExitCode": str(container.state.exit_code),
+        "ExitCode": container.state.exit_code,
+        "Publishers": [_publisher(*place) for place in rows.places(container)],
     }
     return described.row(container, trunc=trunc) | own
+
+
+def _publisher(address: str, number: str, target: str) -> dict[str, Any]:
+    port, _, protocol = target.partition("/")
+    return {
+        "URL": address.strip("[]"),
+        "TargetPort": whole_number(port, HIGHEST),
+        "PublishedPort": whole_number(number, HIGHEST) or 0,
+        "Protocol": protocol,
+    }
 
 
 def parser() -> Parser:

@@ -34,7 +34,7 @@ def show_logs(find: Callable[[], Members], argv: list[str]) -> int:
     tail = parse_tail(options.tail)
     since, until = (instant(text) if text else "" for text in (options.since, options.until))
     members = find()
-    found = members.of(options.services)
+    found = [each for each in members.of(options.services) if options.index in ("", each.config.labels.get(NUMBER))]
     titles = {each.config.title: _title(members.name, each) for each in found}
     output = ServiceOutput(titles, prefix=not options.no_log_prefix, color=not options.no_color)
     started: dict[tuple[str, str], bytes] = {}  # lines of which the end is still to come
@@ -101,6 +101,7 @@ def parser() -> Parser:
     parser = Parser("compose logs", usage="[OPTIONS] [SERVICE...]", summary="Print what the services have written")
     parser.add_argument("services", nargs="*", metavar="SERVICE", help="a service of the Compose file (default: all)")
     add_log_options(parser)
+    parser.add_argument("--index", default="", metavar="NUMBER", help="of the containers of this number alone")
     parser.add_argument("--no-log-prefix", action="store_true", help="print lines without the name of the container")
     parser.add_argument("--no-color", action="store_true", help="print them without colors")
     return parser

@@ -70,7 +70,7 @@ def members(before: Sequence[str], store: Store) -> Members:
         if not options.name:
             raise UsageError("no Compose file in this directory or above it", hint="name the project with -p")
         return Members(name=options.name, containers=tuple(containers_of(store, options.name)), project=None)
-    project = project_of(load_project(files), active=files.profiles)
+    project = project_of(load_project(files, starts_nothing=True), active=files.profiles)
     order = [service_of(case).name for case in chosen(project.replace(active=frozenset("*")))]
     groups = in_order(containers_of(store, project.name), order)
     ordered = [each for group in reversed(groups) for each in _by_number(group)]

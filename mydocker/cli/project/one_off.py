@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 
 from mydocker.cli.commands.run import progress, working_directory
-from mydocker.cli.common import name_memory_kill, say
+from mydocker.cli.common import name_memory_kill, say, warnings_alone
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.containers.reserved_name import reserved
-from mydocker.cli.project.build import with_missing_images
+from mydocker.cli.project.build import POLICIES, with_missing_images, with_policy
 from mydocker.cli.project.members import is_terminal, options_first
 from mydocker.cli.project.options import add_project, load_cases
+from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store, prepare, run
 from mydocker.services.containers import PROJECT, SERVICE, start
@@ -41,8 +43,8 @@ def run_once(before: list[str], argv: list[str]) -> int:
     add_project(files)
     loaded = load_cases(files.parse_args(before), [])
     project = project_of(loaded.cases, active=loaded.active)
-    cases = chosen(project, [service], with_dependencies=not options.no_deps)
-    found = instances(project, with_missing_images(cases, loaded.cases), scale={})
+    cases = with_policy(chosen(project, [service], with_dependencies=not options.no_deps), options.pull)
+    found = instances(project, with_missing_images(cases, loaded.cases, always=options.build), scale={})
     own = next(each for each in found if each.service == service)
     spec = _spec(project, own, options, command)
     others = [each for each in found if each.service != service]
@@ -50,7 +52,8 @@ def run_once(before: list[str], argv: list[str]) -> int:
         _start(project, others, own)
     if options.detach:
         return _run_in_background(project, own, spec, remove=options.rm)
-    plan = prepare(spec, environ=os.environ, progress=progress())
+    quiet = options.quiet or options.quiet_pull
+    plan = prepare(spec, environ=os.environ, progress=warnings_alone if quiet else progress())
     with reserved(spec.name or "", plan.container_id):
         outcome = run(plan)
     name_memory_kill(outcome)
@@ -83,7 +86,7 @@ def _spec(project: Project, own: Instance, options: argparse.Namespace, command:
     networks = [each if options.use_aliases else each.replace(aliases=()) for each in spec.networks]
     return spec.replace(
         name=given.name or f"{project.name}-{own.service}-run-{secrets.token_hex(6)}",
-        entrypoint=spec.entrypoint if given.entrypoint is None else given.entrypoint,
+        entrypoint=spec.entrypoint if given.entrypoint is None else _words(options.entrypoint),
         command=given.command if given.command is not None or given.entrypoint is not None else spec.command,
         environment={**spec.environment, **given.environment},
         labels={**spec.labels, **given.labels},
@@ -98,6 +101,14 @@ def _spec(project: Project, own: Instance, options: argparse.Namespace, command:
         stdin_open=not options.detach,
         restart=None,
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words of `--entrypoint`, which Compose splits as a shell does, other than `docker run`."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--entrypoint {text!r}: {str(error).lower()}") from None
 
 
 def _texts(options: argparse.Namespace, flag: str) -> list[str]:
@@ -132,14 +143,19 @@ def parser() -> Parser:
         add(*flags, action="append", default=[], metavar="VALUE", help="as for 'mydocker run' (repeatable)")
     for flags in (("--cap-add",), ("--cap-drop",)):
         add(*flags, action="append", default=[], metavar="NAME", help="as for 'mydocker run' (repeatable)")
-    for flags in (("-u", "--user"), ("-w", "--workdir"), ("--entrypoint",), ("--name",)):
+    for flags in (("-u", "--user"), ("-w", "--workdir"), ("--name",)):
         add(*flags, metavar="VALUE", help="as for 'mydocker run'")
+    add("--entrypoint", metavar="COMMAND", help="the program, and arguments that come before those of COMMAND")
     add("-d", "--detach", action="store_true", help="run it in the background, and print its name")
     add("--rm", action="store_true", help="remove it at its end, as every run without -d")
     add("--no-deps", action="store_true", help="do not start what the service depends on")
     add("-P", "--service-ports", action="store_true", help="publish the ports of the service, too")
     add("--use-aliases", action="store_true", help="give it the names of the service in its networks")
-    add("-T", "--no-tty", action="store_true", help="no terminal, also if there is one")
+    add("-T", "--no-tty", "--no-TTY", action="store_true", help="no terminal, also if there is one")
     add("-i", "--interactive", action="store_true", help="accepted: the standard input is open")
+    add("--build", action="store_true", help="build images before containers start")
+    add("--pull", choices=POLICIES, help="when to pull images, in place of what the files say")
+    add("--quiet-pull", action="store_true", help="do not print how far a pull is")
+    add("-q", "--quiet", action="store_true", help="the same")
     add("service", metavar="SERVICE", help="a service of the Compose file")
     return parser

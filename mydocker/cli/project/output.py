@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers.log_files import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +19,14 @@ class ServiceOutput:
     """Writes the lines of containers: what they write to stdout to mydocker's stdout, and likewise stderr. TITLES: what
     the lines begin with, by the names of the containers."""
 
-    def __init__(self, titles: Mapping[str, str], *, prefix: bool = True, color: bool = True) -> None:
+    def __init__(
+        self, titles: Mapping[str, str], *, prefix: bool = True, color: bool = True, timestamps: bool = False
+    ) -> None:
+        """TIMESTAMPS: each line with the time at which it came."""
         width = max(map(len, titles.values()), default=0)
         self.prefixes = {name: f"{title:<{width}}  | " if prefix else "" for name, title in titles.items()}
         self.colors = {name: _COLORS[at % len(_COLORS)] for at, name in enumerate(titles)}
+        self.timestamps = timestamps
         self.color = color and not os.environ.get("NO_COLOR")
 
     def show(self, name: str, is_error: bool, line: bytes) -> None:
@@ -31,5 +37,6 @@ class ServiceOutput:
         prefix = self.prefixes[name]
         if prefix and self.color and stream.isatty():
             prefix = f"\033[{self.colors[name]}m{prefix}\033[0m"
-        stream.buffer.write(prefix.encode() + line)
+        stamp = f"{timestamp(time.time_ns())} " if self.timestamps else ""
+        stream.buffer.write(prefix.encode() + stamp.encode() + line)
         stream.buffer.flush()

@@ -6,7 +6,7 @@ import os
 from contextlib import nullcontext
 
 from mydocker.cli.commands.run import progress
-from mydocker.cli.common import say
+from mydocker.cli.common import say, warnings_alone
 from mydocker.cli.project.build import with_images
 from mydocker.cli.project.output import ServiceOutput
 from mydocker.errors import UsageError
@@ -21,6 +21,7 @@ from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from mydocker.cli.common.result_file import ResultFile
     from mydocker.cli.project.options import LoadedCases
@@ -42,23 +43,14 @@ def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
 def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:
     """Start the services of LOADED, and follow them unless they are to go on alone; the exit code of `up`."""
     found = that_may_start(planned(options, loaded), os.environ, _skip)
-    chosen_options = UpOptions(
-        detach=options.detach or options.wait,
-        wait=options.wait,
-        wait_timeout=_wait_timeout(options),
-        abort_on_exit=options.abort_on_container_exit or bool(options.exit_code_from),
-        abort_on_failure=options.abort_on_container_failure,
-        exit_code_from=options.exit_code_from,
-        force_recreate=options.force_recreate,
-        remove_orphans=options.remove_orphans,
-    )
-    if chosen_options.detach and (chosen_options.abort_on_exit or chosen_options.abort_on_failure):
-        raise UsageError(
-            "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
-        )
+    found = [each.replace(attach=_is_attached(each, options, loaded.names)) for each in found]
+    chosen_options = _up_options(options, loaded)
     check_exit_code_from(chosen_options, found)
     output = ServiceOutput(
-        {each.name: each.title for each in found if not each.is_pod}, prefix=not options.no_log_prefix
+        {each.name: each.title for each in found if each.attach and not each.is_pod},
+        prefix=not options.no_log_prefix,
+        color=not options.no_color,
+        timestamps=options.timestamps,
     )
     run = ProjectRun(
         service_of(loaded.cases[0]).project,
@@ -68,7 +60,7 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
         options=chosen_options,
         show=lambda instance, is_error, line: output.show(instance.name, is_error, line),
         say=say,
-        progress=progress(),
+        progress=warnings_alone if options.quiet_pull else progress(),
     )
     try:
         with nullcontext() if chosen_options.detach else unit_ends_clean(os.environ):
@@ -77,6 +69,41 @@ def run_project(options: argparse.Namespace, loaded: LoadedCases, results: Resul
         for each in run.running if results else ():
             if results and each.ended:
                 results.add(spec=each.instance.spec, outcome=_outcome(each))
+
+
+def _is_attached(each: Instance, options: argparse.Namespace, names: Sequence[str]) -> bool:
+    """Whether what EACH writes is printed: with NAMES, of these services alone."""
+    if each.service in options.no_attach:
+        return False
+    if options.attach:
+        return each.service in options.attach
+    return each.attach and (not names or each.service in names or options.attach_dependencies)
+
+
+def _up_options(options: argparse.Namespace, loaded: LoadedCases) -> UpOptions:
+    """Raises UsageError for options that exclude each other."""
+    found = UpOptions(
+        detach=options.detach or options.wait or options.no_start,
+        wait=options.wait,
+        wait_timeout=_wait_timeout(options),
+        abort_on_exit=options.abort_on_container_exit or bool(options.exit_code_from),
+        abort_on_failure=options.abort_on_container_failure,
+        exit_code_from=options.exit_code_from,
+        named=frozenset(loaded.names),
+        stop_timeout=None if options.timeout is None else parse_duration(options.timeout),
+        force_recreate=options.force_recreate,
+        recreate_dependencies=options.always_recreate_deps,
+        no_recreate=options.no_recreate,
+        no_start=options.no_start,
+        remove_orphans=options.remove_orphans,
+    )
+    if found.detach and (found.abort_on_exit or found.abort_on_failure):
+        raise UsageError(
+            "--detach and --wait leave the containers running: they exclude --abort-on-… and --exit-code-from"
+        )
+    if found.no_recreate and (found.force_recreate or found.recreate_dependencies):
+        raise UsageError("--no-recreate excludes --force-recreate and --always-recreate-deps")
+    return found
 
 
 def _skip(instance: Instance, condition: Condition) -> None:

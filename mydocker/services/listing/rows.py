@@ -79,11 +79,16 @@ def status(state: ContainerState) -> str:
 
 def ports(container: Listed) -> str:
     """The published ports, and those that are only exposed."""
-    shown, published = [], set()
+    return ", ".join(f"{host}:{number}->{target}" if host else target for host, number, target in places(container))
+
+
+def places(container: Listed) -> list[tuple[str, str, str]]:
+    """(address, number, port) of each place on the host where a port is published; without the first two, of a port
+    that is only exposed."""
+    found, published = [], set()
     for text in container.state.ports:
         place, _, target = text.rpartition(":")
         published.add(target)
         host, _, number = place.rpartition(":")
-        shown += [f"{host}:{number}->{target}"] if host else [f"0.0.0.0:{number}->{target}", f"[::]:{number}->{target}"]
-    shown += [port for port in container.config.ports if port not in published]
-    return ", ".join(shown)
+        found += [(each, number, target) for each in ((host,) if host else ("0.0.0.0", "[::]"))]
+    return found + [("", "", port) for port in container.config.ports if port not in published]

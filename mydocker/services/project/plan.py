@@ -68,8 +68,8 @@ def chosen(project: Project, names: Collection[str] = (), *, with_dependencies: 
     """The services called NAMES, by default all that take part, and those that they depend on, in the order in which
     they start: each after those that it depends on.
 
-    Raises UsageError for a name that no service has, SpecError for a circle, or for a service that another one needs
-    and whose profile is not active.
+    The profiles of a service that is named are active, as in Compose. Raises UsageError for a name that no service has,
+    SpecError for a circle, or for a service that another one needs and whose profile is not active.
     """
     known = {service_of(case).name: case for case in project.services}
     for name in names:
@@ -78,21 +78,32 @@ def chosen(project: Project, names: Collection[str] = (), *, with_dependencies: 
             hint = f"did you mean {near!r}?" if near else f"the services are {', '.join(known)}"
             raise UsageError(f"no such service: {name}", hint=hint)
     cases = project.services
-    taking = [take_part(case, project.active) or service_of(case).name in names for case in cases]
+    active = project.active.union(*(known[name].profiles for name in names))
+    taking = [take_part(case, active) for case in cases]
     if not any(taking):
         origin = Origin(file=cases[0].origin.file)
         raise SpecError([Problem(origin=origin, message=why_none(cases, project.active))])
     if names and not with_dependencies:
         alone = [case for case in cases if service_of(case).name in names]
         return [case.replace(depends_on=_among(case, alone)) for case in alone]
-    ordered = _in_order(reduce(cases, taking))
-    if not names:
-        return ordered
-    needed = set(names)
-    for case in reversed(ordered):
-        if service_of(case).name in needed:
-            needed.update(each.name for each in case.depends_on)
-    return [case for case in ordered if service_of(case).name in needed]
+    if names:
+        there = {service_of(case).name: case for case, takes in zip(cases, taking, strict=True) if takes}
+        needed = [*names]
+        for name in needed:  # which grows
+            needed += [each.name for each in there[name].depends_on if each.name in there and each.name not in needed]
+        taking = [service_of(case).name in needed for case in cases]
+    return _in_order(reduce(cases, taking))
+
+
+def followers(project: Project | None, names: Collection[str]) -> list[str]:
+    """The services that are restarted when those called NAMES are: `restart` of their dependency is on."""
+    found = [*names]
+    for name in found:  # which grows
+        for case in project.services if project else ():
+            own = service_of(case).name
+            if own not in found and any(each.restart and each.name == name for each in case.depends_on):
+                found.append(own)
+    return found[len(names) :]
 
 
 def _among(case: CaseSpec, cases: Sequence[CaseSpec]) -> tuple[Dependency, ...]:

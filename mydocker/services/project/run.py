@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
-from mydocker.errors import LaunchError, UsageError
+from mydocker.errors import LaunchError, MydockerError, UsageError
 from mydocker.kernel.processes import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
@@ -42,7 +42,10 @@ class UpOptions(Record):
     """How `up` goes on: `detach` leaves the containers running; `wait` until they are healthy, too, for at most
     `wait_timeout` seconds, if that is set. In the foreground, the end of one ends all with `abort_on_exit`, or if it
     has failed, with `abort_on_failure`; the exit code is that of the service `exit_code_from`. With `detach`, what
-    `needed_by` depends on is there as it needs it."""
+    `needed_by` depends on is there as it needs it.
+
+    `named` are the services that the caller has named, if not all: others are there for them alone, and end with them.
+    `stop_timeout`: seconds until one is killed, in place of its own time."""
 
     detach: bool = False
     wait: bool = False
@@ -50,7 +53,12 @@ class UpOptions(Record):
     abort_on_exit: bool = False
     abort_on_failure: bool = False
     exit_code_from: str = ""
-    force_recreate: bool = False
+    named: frozenset[str] = frozenset()
+    stop_timeout: float | None = None
+    force_recreate: bool = False  # those that are named
+    recreate_dependencies: bool = False  # the others
+    no_recreate: bool = False
+    no_start: bool = False
     remove_orphans: bool = False
     needed_by: Instance | None = None
 
@@ -88,6 +96,8 @@ class ProjectRun:
         before = {number: signal.signal(number, lambda *_: self._interrupt(writer)) for number in _SIGNALS}
         try:
             self._create({*services})
+            if self.options.no_start:
+                return 0
             self._loop(reader)
             return self._status()
         except BaseException:
@@ -125,14 +135,24 @@ class ProjectRun:
         for instance in self.instances:
             old = there.get(instance.name)
             follows = any((each.restart or each.bound) and each.name in recreated for each in instance.depends_on)
-            keeps = not follows and not self.options.force_recreate
-            if old and keeps and _is_same(old, instance) and not self._has_new_image(old):
+            if old and self._stays(old, instance, follows=follows):
                 self.running.append(RunningInstance(instance, old, is_new=False))
                 continue
             if old:
                 recreated.add(instance.service)
                 self._take_away(old)
             self.running.append(RunningInstance(instance, self._created(instance, old), is_new=True))
+
+    def _stays(self, old: Container, instance: Instance, *, follows: bool) -> bool:
+        """Whether the container OLD is the one of INSTANCE; not if that FOLLOWS one that has been made anew."""
+        options = self.options
+        if options.no_recreate:
+            return True
+        forced = options.force_recreate if self._is_named(instance) else options.recreate_dependencies
+        return not follows and not forced and _is_same(old, instance) and not self._has_new_image(old)
+
+    def _is_named(self, instance: Instance) -> bool:
+        return not self.options.named or instance.service in self.options.named
 
     def _has_new_image(self, container: Container) -> bool:
         """Whether the name of its image means another one by now, such as one that has been built anew."""
@@ -142,16 +162,17 @@ class ProjectRun:
 
     def _created(self, instance: Instance, old: Container | None) -> Container:
         """A new container of INSTANCE, which gets the addresses of the OLD one that it replaces, if they are free."""
-        container, _ = start.create(
-            instance.spec,
-            store=self.store,
-            environ=self.environ,
-            labels=instance.labels,
-            host_commands=instance.host_commands,
-            bound_to=instance.bound_to,
-            owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
-            progress=self.progress,
-        )
+        with _named(instance):
+            container, _ = start.create(
+                instance.spec,
+                store=self.store,
+                environ=self.environ,
+                labels=instance.labels,
+                host_commands=instance.host_commands,
+                bound_to=instance.bound_to,
+                owner="" if self.options.detach else name_process(os.getpid()),  # killed, it can remove nothing itself
+                progress=self.progress,
+            )
         if old and old.state.last_addresses:
             state = container.state.replace(last_addresses=old.state.last_addresses)
             directory.write_state(container.directory, state)
@@ -171,7 +192,7 @@ class ProjectRun:
         """Stop and remove one that was there."""
         if container.is_alive:
             self._before_stop(container)
-            stop.stop(container)
+            stop.stop(container, timeout=self.options.stop_timeout)
         directory.remove(self.store, directory.read(container.directory))
 
     # following
@@ -186,6 +207,9 @@ class ProjectRun:
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
+            if self._is_done():
+                self._end_others()
+                continue
             if until is not None and time.monotonic() >= until:
                 raise LaunchError(f"not all services are there within {limit:g} s: {'; '.join(self._missing())}")
             self._tell_manager()
@@ -195,6 +219,19 @@ class ProjectRun:
         """When the next one will have run for long enough, if somebody waits for that."""
         young = [each for each in self.running if each.is_well and not each.is_settled]
         return min((each.settled_at for each in young), default=None) if self.options.wait else None
+
+    def _is_done(self) -> bool:
+        """Whether the services have ended that are named, if some are, and what they have needed is still there."""
+        named = [each for each in self.running if self._is_named(each.instance)]
+        return not (self.stopping or self.options.detach) and all(each.is_over for each in named)
+
+    def _end_others(self) -> None:
+        """Stop what only the services that are named have needed, and let go of what was running before."""
+        self.stopping = True
+        for each in [each for each in self.running if each.was_running and not each.is_over]:
+            each.close()
+            self.running.remove(each)
+        self._stop_some()
 
     def _missing(self) -> Iterator[str]:
         """What those that are not there yet wait for."""
@@ -295,7 +332,9 @@ class ProjectRun:
     def _start(self, each: RunningInstance) -> None:
         follows = not self.options.detach and each.instance.attach
         was_there = stored.has_keeper(each.container.directory)
-        connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
+        with _named(each.instance):
+            connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
+        each.was_running = was_there
         each.follow(connection)
         if connection is None and follows and not each.ended:
             each.attach()
@@ -354,7 +393,7 @@ class ProjectRun:
         for each in alive:
             if not each.stopping and each.instance.service not in needed:
                 self._before_stop(each.container)
-                each.stop()
+                each.stop(self.options.stop_timeout)
 
     def _stop_all(self, interrupts: int) -> None:
         self.stopping = True
@@ -378,6 +417,16 @@ class ProjectRun:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _named(instance: Instance) -> Iterator[None]:
+    """What is wrong within the `with` is about INSTANCE."""
+    try:
+        yield
+    except MydockerError as error:
+        error.message = f"{instance.title}: {error.message}"
+        raise
 
 
 def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> None:

@@ -35,6 +35,7 @@ class RunningInstance:
         self.output: socket.socket | None = None
         self.states: socket.socket | None = None
         self.begun = self.ended = self.stopping = False
+        self.was_running = False  # before this run
         self.settled_at = float("inf")  # when its run counts for those who wait, by time.monotonic()
         self._take(container.state, elapsed=max(0.0, time.time() - container.state.started))
         self._rest: dict[bool, bytes] = {}
@@ -126,15 +127,15 @@ class RunningInstance:
         if rest:
             self._rest[is_error] = rest
 
-    def stop(self) -> None:
-        """Ask it to end, and do not wait."""
-        self._ask("stop")
+    def stop(self, timeout: float | None = None) -> None:
+        """Ask it to end, and do not wait. TIMEOUT: seconds until it is killed, in place of its own."""
+        self._ask("stop", **({} if timeout is None else {"timeout": timeout}))
 
     def kill(self) -> None:
         """End it at once."""
         self._ask("stop", signal=int(signal.SIGKILL), timeout=0)
 
-    def _ask(self, do: str, **words: int) -> None:
+    def _ask(self, do: str, **words: float) -> None:
         self.stopping = True
         with suppress(LaunchError, OSError):
             connection = control.connect(self.container.directory)

@@ -41,8 +41,7 @@ def read_build(node: Node, reader: Reader, read: Read) -> Build | None:
             found[key] = read(kind, part, parse)
     if "dockerfile" in members and "dockerfile_inline" in members:
         reader.refuse(members["dockerfile_inline"], "dockerfile and dockerfile_inline exclude each other")
-    if "context" not in members:
-        found["context"] = reader.attempt(node, lambda: context(".", reader.scope))
+    found.setdefault("context", "")  # that of a base, or else the file's own directory
     return Build(**found, origin=node.origin) if len(reader.problems) == before else None
 
 

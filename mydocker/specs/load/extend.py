@@ -135,6 +135,8 @@ def find_base(
         opened = open_named(extension.file, extension.node, reader)
         if opened is None:
             return None
+        if opened is not file:
+            opened.extended_by = opened.extended_by or file
         file = opened
     if extension.name not in file.names and not (not extension.name and len(file.documents) == 1):
         several = "more than one container; name one" if file.documents else "no container"

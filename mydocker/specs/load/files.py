@@ -6,6 +6,7 @@ A file that is named on the command line may lead to others (`extends`, `include
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 
@@ -21,7 +22,7 @@ from mydocker.specs.nodes.yaml import MERGE_TAGS, SIZE_LIMIT, parse_documents
 from mydocker.specs.values import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Mapping as Variables
 
     from mydocker.errors import Origin
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Paths = tuple[tuple[str, str], ...]  # a path, and its name in messages
 
+_OF_COMPOSE = ("services", "include", "networks", "volumes", "configs", "secrets")  # each Compose file has one of them
 CHAIN_LIMIT = 64  # containers that extend each other in turn, and files that include each other
 
 
@@ -45,15 +47,35 @@ class LoadedFile(OpenFile):
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
         reader = Reader(scope=self.scope, problems=self.problems, file=self)
-        self.only_check = loaded.only_check
+        self.only_check, self.is_compose = loaded.only_check, loaded.is_project
+        self._read: list[tuple[Node, Reader]] = []
         if self.is_unit:
-            self.documents = _unit(path, reader)
+            self._rest = iter(_unit(path, reader))
         elif over:
-            self.documents = _merged([(_read(path), ""), *((_read_over(*each), each[1]) for each in over)], reader)
+            texts = [(_read(path), ""), *((_read_over(*each), each[1]) for each in over)]
+            self._rest = _merged(texts, reader)
         else:
-            self.documents = _documents(_read(path), reader, loaded.image)
-        if not self.documents and not self.problems and not self.is_unit:  # one may stand for a network, and the like
+            self._rest = _documents(_read(path), reader, loaded.image)
+
+    @property
+    def in_turn(self) -> Iterator[tuple[Node, Reader]]:
+        """The documents, each read when it is its turn: what a file includes is known before its services are read."""
+        at = 0
+        while True:
+            if at == len(self._read):
+                self._read += itertools.islice(self._rest, 1)
+            if at == len(self._read):
+                break
+            yield self._read[at]
+            at += 1
+        says_something = self._read or self.problems or self.declared or self.is_unit  # which may be a network
+        if not says_something:
             self.problems.append(problem_at(1, 1, "there is no container in this file"))
+
+    @functools.cached_property
+    def documents(self) -> list[tuple[Node, Reader]]:
+        """All of them."""
+        return [*self.in_turn]
 
     @property
     def is_unit(self) -> bool:
@@ -123,8 +145,11 @@ class LoadedFiles:
         image: str | None = None,
         ignored: Iterable[str] = (),
         only_check: bool = False,
+        is_project: bool = False,
     ) -> None:
-        """ONLY_CHECK: nothing is to run, so this machine may lack what the files need."""
+        """ONLY_CHECK: nothing is to run, so this machine may lack what the files need. IS_PROJECT: they are Compose
+        files."""
+        self.is_project = is_project
         self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
@@ -152,10 +177,15 @@ class LoadedFiles:
         return len(self.included) == before
 
     @property
+    def problem_count(self) -> int:
+        """How many problems have been recorded so far; one may count several times."""
+        return sum(len(file.problems) for file in self.files.values())
+
+    @property
     def mistakes(self) -> Iterator[Problem]:
-        """Everything that is wrong in any file."""
-        for found in self.found:
-            yield from [found] if isinstance(found, Problem) else found.mistakes
+        """Everything that is wrong in any file; what is wrong for two files counts once."""
+        every = ([found] if isinstance(found, Problem) else found.mistakes for found in self.found)
+        yield from dict.fromkeys(itertools.chain.from_iterable(every))
 
     @property
     def needed(self) -> Iterator[str]:
@@ -165,8 +195,7 @@ class LoadedFiles:
 
     @property
     def doubts(self) -> Iterator[Problem]:
-        for file in self.files.values():
-            yield from file.doubts
+        yield from dict.fromkeys(itertools.chain.from_iterable(file.doubts for file in self.files.values()))
 
 
 def key_of(path: str) -> str:
@@ -215,12 +244,26 @@ def _unit(path: str, reader: Reader) -> list[tuple[Node, Reader]]:
     return [(found, reader)] if found else []
 
 
-def _documents(raw: bytes, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
+def _documents(raw: bytes, reader: Reader, image: str | None) -> Iterator[tuple[Node, Reader]]:
     documents, problems = parse_documents(raw)
     reader.problems.extend(problems)
     if any(tag.encode() in raw for tag in MERGE_TAGS):
         documents = [_without_tags(document, reader) for document in documents]
-    return [each for document in documents for each in _translated(document, reader, image)]
+    for document in _one_if_compose(documents, reader):
+        yield from _translated(document, reader, image)
+
+
+def _one_if_compose(documents: list[Node], reader: Reader) -> Sequence[Node]:
+    """DOCUMENTS; those of a Compose file lie over each other, as several files do."""
+    mappings = [each for each in documents if isinstance(each, Mapping)]
+    keys = [{key.text for key, _ in each.entries} for each in mappings]
+    if len(documents) == 1 or len(mappings) < len(documents) or not any("services" in each for each in keys):
+        return documents
+    if any(each & {"image", "rootfs"} for each in keys):
+        return documents
+    from mydocker.specs.formats.compose.merge import merge_files
+
+    return [merge_files(mappings, reader)]
 
 
 def _without_tags(document: Node, reader: Reader) -> Node:
@@ -234,7 +277,7 @@ def _without_tags(document: Node, reader: Reader) -> Node:
     return document
 
 
-def _merged(files: list[tuple[bytes, str]], reader: Reader) -> list[tuple[Node, Reader]]:
+def _merged(files: list[tuple[bytes, str]], reader: Reader) -> Iterator[tuple[Node, Reader]]:
     """The documents of Compose FILES, text and name of each, one over the other."""
     from mydocker.specs.formats.compose.merge import merge_files
 
@@ -248,27 +291,38 @@ def _merged(files: list[tuple[bytes, str]], reader: Reader) -> list[tuple[Node, 
             else:
                 reader.refuse(document, "expected keys and values, such as 'services:'")
     if reader.problems or not documents:
-        return []
+        return
     whole = merge_files(documents, reader)
     if any(key.text in ("services", "include") for key, _ in whole.entries):
-        return _translated(whole, reader, None)
-    reader.refuse(whole, "there are no services: only Compose files can lie over each other")
-    return []
+        yield from _translated(whole, reader, None)
+    else:
+        reader.refuse(whole, "there are no services: only Compose files can lie over each other")
 
 
-def _translated(document: Node, reader: Reader, image: str | None) -> list[tuple[Node, Reader]]:
+def _translated(document: Node, reader: Reader, image: str | None) -> Iterator[tuple[Node, Reader]]:
     """The documents that a document stands for, each with its reader: itself, but for files of other formats."""
     if not isinstance(document, Mapping):
-        return [(document, reader)]
+        yield document, reader
+        return
     marks = {key.text for key, _ in document.entries}
     if MARK in marks:
         from mydocker.specs.formats.structure_test import test_file
 
-        return [(each, reader) for each in test_file.documents(document, reader, image=image)]
-    if "services" in marks:
-        from mydocker.specs.formats.compose import services
+        yield from ((each, reader) for each in test_file.documents(document, reader, image=image))
+    elif marks.isdisjoint(_OF_COMPOSE):
+        yield document, reader
+    else:
+        yield from _of_compose(document, reader)
 
-        if reader.file is not None:
-            reader.file.is_compose = True
-        return [*services.documents(document, reader)]
-    return [(document, reader)]
+
+def _of_compose(document: Mapping, reader: Reader) -> Iterator[tuple[Node, Reader]]:
+    """The documents for one of a Compose file; itself, if it is of mydocker's own form after all."""
+    from mydocker.specs.formats.compose import services
+
+    file = reader.file
+    if not services.is_compose(document, alone=file is not None and file.is_compose):
+        yield document, reader
+        return
+    if file is not None:
+        file.is_compose = True
+    yield from services.documents(document, reader)

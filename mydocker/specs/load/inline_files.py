@@ -55,9 +55,12 @@ def _given(node: Node, reader: Reader, *, secret: bool) -> Mount | None:
     if sources == ["file"] and not ids and not mode:
         path = reader.value(source, values.path)
         return BindMount(target=target, read_only=True, source=path) if path else None
+    before = len(reader.problems)
     content = reader.value(source, _READERS[sources[0]])
     if content is None:
-        return None
+        if not reader.forgives(before):
+            return None
+        content = ""
     reference = _reference(sources[0], source, content, reader, secret=secret)
     return FileMount(target=target, read_only=True, content=content, reference=reference, secret=secret, **ids, **mode)
 
@@ -73,14 +76,14 @@ def _reference(kind: str, node: Node, content: str, reader: Reader, *, secret: b
 
 
 def _target(node: Node, members: dict[str, Node], reader: Reader, *, secret: bool) -> str | None:
-    """The path in the container. Without `target`, it is / or the directory of secrets, joined with the name of the
-    source."""
+    """The path in the container; one that is not absolute, such as the name of the source, begins in / or in the
+    directory of secrets."""
     target = members.get("target", members.get("source"))
     if target is None:
         reader.refuse(node, "expected a target, or a source, which is its name")
         return None
     path: str = reader.text(target)
-    if not path.startswith("/") and (secret or "target" not in members):
+    if not path.startswith("/"):
         path = f"{SECRETS if secret else ''}/{path}"
     found: str | None = reader.attempt(target, lambda: clean_target(path))
     return found

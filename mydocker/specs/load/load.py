@@ -9,6 +9,7 @@ from mydocker.nearest import nearest
 from mydocker.paths import current_directory
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Reference
+from mydocker.specs import values as values_of
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
@@ -91,9 +92,17 @@ def load_project(
     image: str | None = None,
     warn: collections.abc.Callable[[str], None] | None = None,
     alone: bool = False,
+    starts_nothing: bool = False,
 ) -> list[CaseSpec]:
-    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`."""
-    loaded = LoadedFiles(project.paths, image=image, ignored=project.ignored)
+    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`. STARTS_NOTHING: files
+    that these only read, such as env_file, may be missing."""
+    loaded = LoadedFiles(
+        project.paths,
+        image=image,
+        ignored=project.ignored,
+        only_check=alone or starts_nothing,
+        is_project=True,
+    )
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
     try:
@@ -193,7 +202,7 @@ def _together(file: LoadedFile) -> list[CaseSpec]:
 def _of_file(file: LoadedFile, *, depth: int = 0) -> list[CaseSpec]:
     """The containers of a file, and those of the files that it includes. DEPTH: the number of nested includes."""
     found: list[CaseSpec] = []
-    for document, reader in file.documents:
+    for document, reader in file.in_turn:
         found += _containers(document, reader, file.shown, depth=depth)
     return found
 
@@ -246,22 +255,25 @@ def _is_service(node: Node) -> bool:
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:
     """The containers of the files that DOCUMENT includes, except files that have been included already."""
     node = next(node for key, node in document.entries if key.text == "include")
-    found: list[CaseSpec] = []
+    opened: list[tuple[Node, list[CaseSpec]]] = []
     here = file_of(reader)
     if here is None or is_null(node):
-        return found
+        return []
     if depth >= CHAIN_LIMIT:
         reader.refuse(node, f"a chain of more than {CHAIN_LIMIT} files that include each other")
-        return found
+        return []
     for include in read_include(node, reader):
         for paths in [include.paths] if here.is_compose else [(each,) for each in include.paths]:
             file = open_included(include, paths, reader) if paths else None
             here.loaded.lacks_files |= file is None
+            if file and file is not here:
+                here.included.append(file)
+                file.included.append(here)
             if file and not file.loaded.is_in(file):
-                specs = _of_file(file, depth=depth + 1)
-                _refuse_conflicts(specs, here.taken, paths[0][1], reader)
-                found += specs
-    return found
+                opened.append((paths[0][1], _of_file(file, depth=depth + 1)))
+    for node, specs in opened:
+        _refuse_conflicts(specs, here.taken, node, reader)
+    return [spec for _, specs in opened for spec in specs]
 
 
 def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, reader: Reader) -> None:
@@ -277,11 +289,11 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 
 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
-    before = len(reader.problems)
+    file = file_of(reader)
+    before = file.loaded.problem_count if file else len(reader.problems)
     values = _complete(document, reader)
     for key, name in _sharing(values):
         _depend_on_service(values, name, keys.get(key, document))
-    file = file_of(reader)
     if file is not None:
         file.loaded.dependencies += (
             each.replace(origin=each.origin.within(shown)) for each in values.get("depends_on") or ()
@@ -292,13 +304,14 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         values["image"] = _image_of(values, file, keys.get("build", document), reader)
     for key, message in contradictions(values):
         reader.refuse(keys.get(key, document), message)
-    if len(reader.problems) > before:
+    if (file.loaded.problem_count if file else len(reader.problems)) > before:
         return None
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))
     part = {key: values.pop(key) for key in _CASE_KEYS if key in values}
     if build := part.get("build"):
-        part["build"] = build.replace(origin=build.origin.within(shown))
+        place = build.context or values_of.path(".", reader.scope)  # by default, the file's own
+        part["build"] = build.replace(origin=build.origin.within(shown), context=place)
     container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
     return CaseSpec(container=container, service=_service(container.name or "", file), **part)
 
@@ -347,7 +360,9 @@ def _complete(document: Mapping, reader: Reader, chain: tuple[Node, ...] = ()) -
     base = find_base(extension, reader, (*chain, document)) if extension else None
     if base is None:
         return values if "rootfs" in values else {"image": None, **values}  # so as not to be reported missing as well
+    replaced = {key.text for key, _ in document.entries if key.tag}
     theirs = _complete(base[0], base[1], (*chain, document))
+    theirs = {key: value for key, value in theirs.items() if key not in replaced}
     other = base[2]
     return merge(theirs if other is reader.file else placed(theirs, other.shown), values)
 

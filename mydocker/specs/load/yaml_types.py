@@ -88,9 +88,13 @@ def _env_file(node: Node, reader: Reader) -> Any:
     if path is None or not (required or os.path.exists(path)):
         return None
     environ = reader.scope.environ
+    before = len(reader.problems)
     if raw:
-        return reader.attempt(path_node, lambda: read_docker_file(path, environ=environ))
-    return reader.attempt(path_node, lambda: read_compose_file(path, lookup=environ.get))
+        found = reader.attempt(path_node, lambda: read_docker_file(path, environ=environ))
+    else:
+        found = reader.attempt(path_node, lambda: read_compose_file(path, lookup=environ.get))
+    reader.forgives(before)
+    return found
 
 
 def _env_format(text: str, scope: values.Scope) -> str:

@@ -41,6 +41,9 @@ class OpenFile:
         self.needed: list[str] = []  # paths of further files that its containers need
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
+        self.declared: object = None  # what a Compose file declares at its top
+        self.included: list[OpenFile] = []  # files that this one includes, and that include it
+        self.extended_by: OpenFile | None = None  # a file whose container extends one of this file
 
 
 class Reader(Record):
@@ -69,6 +72,16 @@ class Reader(Record):
             return False
         refused, self.problems[before:] = self.problems[before:], []
         self.file.warnings += (each.replace(message=f"ignored: {each.message}") for each in refused)
+        return True
+
+    def forgives(self, before: int) -> bool:
+        """Whether nothing is to run, and what was refused since BEFORE, the number of problems then, is so only because
+        of what is around the file: then it becomes warnings."""
+        new = self.problems[before:]
+        if not new or self.file is None or not self.file.only_check or not all(each.outside for each in new):
+            return False
+        self.problems[before:] = []
+        self.file.warnings += new
         return True
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:

@@ -6,8 +6,6 @@ The notations are Docker's (docker run --publish) and Compose's ("Services top-l
 
 from __future__ import annotations
 
-from functools import partial
-
 from mydocker.errors import UsageError
 from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING
@@ -38,8 +36,7 @@ def ports_at(node: Node, reader: Reader) -> list[tuple[Node, Port]]:
         if isinstance(item, Mapping):
             ports = _long(item, reader)
         else:
-            text = reader.text(item)
-            ports = reader.attempt(item, partial(parse_port, text)) or ()
+            ports = reader.value(item, lambda text, scope: parse_port(text)) or ()
         found += ((item, port) for port in ports)
     return found
 
@@ -60,7 +57,7 @@ def _long(node: Mapping, reader: Reader) -> tuple[Port, ...]:
     texts = {key: reader.text(value) for key, value in members.items()}
     if texts.get("mode", MODES[0]) not in MODES:
         reader.refuse(members["mode"], f"mode {texts['mode']!r}: expected {' or '.join(MODES)}")
-    words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp")
+    words = texts["target"], texts.get("published", ""), texts.get("host_ip", ""), texts.get("protocol", "tcp").lower()
     return reader.attempt(node, lambda: _ports(*words)) or ()
 
 
@@ -126,8 +123,8 @@ def read_exposed(node: Node, reader: Reader) -> tuple[str, ...]:
     if not isinstance(node, Sequence):
         reader.refuse(node, "expected a list of ports")
         return ()
-    texts = [(item, reader.text(item, expected="a port")) for item in node.items]
-    return tuple(port for item, text in texts for port in reader.attempt(item, partial(parse_exposed, text)) or ())
+    found = [reader.value(item, lambda text, scope: parse_exposed(text)) or () for item in node.items]
+    return tuple(port for ports in found for port in ports)
 
 
 def parse_exposed(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -236,6 +237,53 @@ def test_in_the_background(alpine: Command, shop: pathlib.Path) -> None:
         _remove(alpine)
 
 
+def test_services_that_are_named_are_followed_and_end_the_run(alpine: Command, shop: pathlib.Path) -> None:
+    """What they depend on is there for them, and ends with them; it is printed if asked for."""
+    _write(shop, web=_service("sleep 0.3; echo web", ", depends_on: [db]"), db=_service("echo db; exec sleep 1000"))
+    both = {b"web-1  | web", b"db-1   | db"}
+    for words, expected in (
+        (("web",), {b"web-1  | web"}),
+        (("--attach-dependencies", "web"), both),
+        (("--attach", "db", "web"), {b"db-1  | db"}),
+        (("--attach-dependencies", "--no-attach", "web", "web"), {b"db-1  | db"}),
+    ):
+        done = alpine("up", "-t", "0", *words, cwd=shop)
+        assert ({*done.stdout.splitlines()}, done.code, _containers(alpine)) == (expected, 0, {}), (words, done)
+    assert alpine("up", "-d", "db", cwd=shop).code == 0
+    assert alpine("up", "web", cwd=shop).stdout == b"web-1  | web\n"
+    assert alpine("compose", "ps", "--services", cwd=shop).stdout == b"db\n"  # as it was there before
+    _remove(alpine)
+    done = alpine("up", "-t", "0", "--timestamps", "--no-log-prefix", "web", cwd=shop)
+    assert re.fullmatch(rb"20\d\d-\d\d-\d\dT[0-9:.]+Z web\n", done.stdout), done
+
+
+def test_what_is_made_anew(alpine: Command, shop: pathlib.Path) -> None:
+    """With --force-recreate the services that are named, or all; with --no-recreate, none."""
+    _write(shop, web=SLEEPER.replace("}", ", depends_on: [db]}"), db=SLEEPER)
+    try:
+        assert alpine("up", "--no-start", cwd=shop) == Result(b"", b"", 0)
+        assert alpine("compose", "create", cwd=shop) == Result(b"", b"", 0)
+        assert alpine("ps", "-q", "--filter", "name=p-").stdout == b""
+        before = _containers(alpine)
+        for words, renewed in (
+            ((), set()),
+            (("--force-recreate", "web"), {"p-web-1"}),
+            (("--always-recreate-deps", "web"), {"p-db-1"}),
+            (("--force-recreate",), {"p-web-1", "p-db-1"}),
+        ):
+            assert alpine("up", "-d", "-t", "0", *words, cwd=shop).code == 0
+            found = _containers(alpine)
+            assert {name for name in found if found[name] != before[name]} == renewed, words
+            before = found
+        _write(shop, web=SLEEPER, db=SLEEPER.replace("image", "init: true, image"))
+        assert alpine("up", "-d", "--no-recreate", cwd=shop).code == 0
+        assert _containers(alpine) == before
+        assert alpine("compose", "scale", "--no-deps", "web=2", cwd=shop).code == 0
+        assert sorted(_containers(alpine)) == ["p-db-1", "p-web-1", "p-web-2"]
+    finally:
+        _remove(alpine)
+
+
 @pytest.mark.parametrize(
     ("script", "check", "code"),
     [("sleep 1000", "true", 0), ("sleep 1000", "echo bad; false", 125), ("exit 7", "true", 125), ("exit 0", "true", 0)],
@@ -332,6 +380,51 @@ def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, sh
     assert (done.code, b"name the project with -p" in done.stderr) == (2, True)
 
 
+def test_what_down_removes_of_volumes(alpine: Command, shop: pathlib.Path) -> None:
+    """Those that the file declares, under whatever name; not those that are external."""
+    _write(shop, web=_service("true", ", volumes: ['data:/d', 'named:/n', 'ext:/e']"))
+    with (shop / "compose.yaml").open("a") as file:
+        file.write("volumes: {data: , named: {name: named-otherwise}, ext: {external: true}}\n")
+    assert alpine("volume", "create", "ext").code == 0
+    assert alpine("up", cwd=shop).code == 0
+    assert alpine("down", "-v", cwd=shop) == Result(b"", b"", 0)
+    assert alpine("volume", "ls", "-q").stdout == b"ext\n"
+    assert alpine("volume", "rm", "ext").code == 0
+
+
+def test_what_is_there_is_reached_without_what_it_was_made_with(alpine: Command, shop: pathlib.Path) -> None:
+    """Files of variables and secrets are for `up` alone."""
+    (shop / "site.env").write_text("A=1\n")
+    secrets = "secrets: {s: {environment: TOKEN}}\n"
+    _write(shop, web=SLEEPER.replace("}", ", env_file: site.env, secrets: [s]}"))
+    with (shop / "compose.yaml").open("a") as file:
+        file.write(secrets)
+    assert alpine("up", "-d", cwd=shop, env={"TOKEN": "x"}).code == 0
+    (shop / "site.env").unlink()
+    done = alpine("up", "-d", cwd=shop)
+    assert (done.code, b"no such file" in done.stderr, b"TOKEN is needed" in done.stderr) == (125, True, True), done
+    assert alpine("compose", "exec", "web", "cat", "/run/secrets/s", cwd=shop) == Result(b"x", b"", 0)
+    assert alpine("compose", "ps", "--services", cwd=shop) == Result(b"web\n", b"", 0)
+    assert alpine("down", "-t", "0", cwd=shop) == Result(b"", b"", 0)
+    assert _containers(alpine) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (", user: nobody-here", 125, b"mydocker: web-1: unable to find user 'nobody-here'"),
+        (", volumes: ['./gone:/x']", 125, b"mydocker: web-1: bind source "),
+        (", image: nope/nope, pull_policy: never", 125, b"mydocker: web-1: image nope/nope:latest for "),
+        (", entrypoint: [nope]", 127, b"mydocker: web-1: 'nope': executable file not found"),
+    ],
+)
+def test_what_cannot_start_is_named(alpine: Command, shop: pathlib.Path, more: str, code: int, message: bytes) -> None:
+    service = _service("true", more)
+    _write(shop, db=_service("true"), web=service.replace("image: alpine, ", "") if "image: n" in more else service)
+    done = alpine("up", cwd=shop)
+    assert (done.code, message in done.stderr) == (code, True), done
+
+
 @pytest.mark.parametrize("options", [(), ("-p", "p")], ids=["by its file", "by its name"])
 def test_down_of_some_services(alpine: Command, shop: pathlib.Path, options: tuple[str, ...]) -> None:
     """The other ones stay, and so does what they share: their network, and those that web depends on."""
@@ -354,6 +447,10 @@ def test_down_of_some_services(alpine: Command, shop: pathlib.Path, options: tup
         (("up", "--exit-code-from", "nope"), b"--exit-code-from: no such service: nope"),
         (("up", "-d", "--exit-code-from", "web"), b"leave the containers running"),
         (("up", "--scale", "web"), b"--scale 'web': expected SERVICE=NUMBER"),
+        (("up", "--no-recreate", "--force-recreate"), b"--no-recreate excludes --force-recreate"),
+        (("up", "-t", "x"), b"'x'"),
+        (("compose", "--ansi", "x", "up"), b"option --ansi: expected never, always, auto"),
+        (("compose", "--progress"), b"option --progress: it needs a value"),
         (("up", "-f", "gone.yaml"), b"gone.yaml: cannot read it"),
         (("compose", "-x", "up"), b"unknown option: -x"),
         (("compose", "-f"), b"option -f needs a value"),

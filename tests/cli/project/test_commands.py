@@ -79,8 +79,17 @@ def _listed(alpine: Command, shop: pathlib.Path) -> None:
     assert _compose(alpine, shop, "ps", "--status", "exited", "--format", "{{.Service}}") == []
     assert _compose(alpine, shop, "-p", "p", "ps", "--format", "{{.Service}}", "db") == ["db"]
     assert any(row.split() == ["p", "running(3)"] for row in _compose(alpine, shop, "ls"))
-    [place] = [line for line in _compose(alpine, shop, "port", "--index", "2", "web", "80") if line.startswith("0.")]
+    assert any(row["Name"] == "p" for row in json.loads(_compose(alpine, shop, "ls", "--format", "json")[0]))
+    assert _compose(alpine, shop, "ls", "-q", "--filter", "name=nope") == []
+    [place] = _compose(alpine, shop, "port", "--index", "2", "web", "80")  # one, of several addresses
     assert place == alpine("port", "p-web-2", "80").stdout.decode().splitlines()[0]
+    row = json.loads(_compose(alpine, shop, "ps", "--format", "json", "web")[1])
+    number = int(place.rpartition(":")[2])
+    published = {"URL": "0.0.0.0", "TargetPort": 80, "PublishedPort": number, "Protocol": "tcp"}
+    assert (row["ExitCode"], row["Publishers"][0]) == (0, published)
+    assert [row.split()[:3] for row in _compose(alpine, shop, "images", "db")[1:]] == [["p-db-1", "alpine", "latest"]]
+    [image] = json.loads(_compose(alpine, shop, "images", "--format", "json", "db")[0])
+    assert _compose(alpine, shop, "images", "-q") == [image["ID"].removeprefix("sha256:")]
     assert any("sleep 1000" in line for line in _compose(alpine, shop, "top", "db"))
     assert "p-db-1" in _compose(alpine, shop, "stats", "--no-stream", "db")[1]
 
@@ -90,6 +99,7 @@ def _logged(alpine: Command, shop: pathlib.Path) -> None:
     assert sorted(done.stdout.splitlines()) == [b"db-1   | db", b"web-1  | web", b"web-2  | web"]
     assert done.stdout.startswith(b"db-1") and done.stderr == b"db-1   | end\n"
     assert _compose(alpine, shop, "logs", "--no-log-prefix", "-n", "1", "web") == ["web", "web"]
+    assert _compose(alpine, shop, "--ansi", "never", "logs", "--index", "2", "web") == ["web-2  | web"]
     [line] = _compose(alpine, shop, "logs", "-t", "--no-log-prefix", "db")
     assert line.endswith("Z db") and line.startswith("20")
     following = alpine.start("compose", "logs", "-f", "web", cwd=shop)
@@ -117,6 +127,8 @@ def _executed(alpine: Command, shop: pathlib.Path) -> None:
     assert _compose(alpine, shop, "run", "--no-deps", *words, code=3) == ["7 5 /srv"]
     words = ("--no-deps", "--entrypoint", "echo", "tool", "--rm", "-v", "/a")  # its own options end at the service
     assert _compose(alpine, shop, "run", *words) == ["--rm -v /a"]
+    words = ("--quiet-pull", "--pull", "never", "--no-deps", "--entrypoint", "sh -c", "tool", "echo one")
+    assert _compose(alpine, shop, "run", *words) == ["one"]
     asked = alpine("compose", "run", "-T", "tool", "cat", cwd=shop, input=b"typed")
     assert asked.stdout == b"typed"
     assert [name for name in _states(alpine, shop) if "run" in name] == []
@@ -177,8 +189,12 @@ def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None
         (("port", "web"), 125, b"PORT"),
         (("pss",), 125, b"did you mean 'ps'?"),
         (("-f", "gone.yaml", "ps"), 125, b"gone.yaml: cannot read it"),
-        (("images",), 125, b"'mydocker images' is one, and not about a project"),
-        (("create", "web"), 125, b"'compose create' is not a mydocker command"),
+        (("inspect",), 125, b"'mydocker inspect' is one, and not about a project"),
+        (("events", "web"), 125, b"'compose events' is not a mydocker command"),
+        (("images", "nope"), 125, b"no such service: nope"),
+        (("scale", "web"), 125, b"--scale 'web': expected SERVICE=NUMBER"),
+        (("ls", "--filter", "x=y"), 125, b"--filter 'x=y': expected name=TEXT"),
+        (("run", "--entrypoint", "a 'b", "web"), 125, b"no closing quotation"),
         (("--ignore",), 125, b"option --ignore needs a value"),
         (("watch",), 125, b"up -d --build SERVICE"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from mydocker.errors import MydockerError
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE
 from mydocker.services.project import Project
-from mydocker.services.project.plan import chosen, instances, is_project, project_of
+from mydocker.services.project.plan import chosen, followers, instances, is_project, project_of
 from mydocker.specs.load.load import load_files
 
 SHOP = """
@@ -52,6 +52,45 @@ def _names(project: Project, *names: str, deps: bool = True) -> list[str]:
 )
 def test_what_starts_and_in_which_order(names: tuple[str, ...], profiles: tuple[str, ...], expected: list[str]) -> None:
     assert _names(_project(SHOP, *profiles), *names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "profiles", "expected"),
+    [
+        (("mock",), (), ["db", "mock"]),
+        (("admin",), ("dev",), ["db", "admin"]),
+        (("admin", "mock"), (), ["db", "mock", "admin"]),
+        (("web",), ("debug",), ["web"]),
+        (("admin",), (), "'db' takes part only with --profile dev"),
+        ((), ("debug",), "'db' takes part only with --profile dev"),
+        ((), (), ["web"]),
+    ],
+)
+def test_a_name_makes_the_profiles_of_its_service_active(
+    names: tuple[str, ...], profiles: tuple[str, ...], expected: list[str] | str
+) -> None:
+    """What else is not there does not matter to it (docs.docker.com, "Using profiles with Compose")."""
+    project = _project(
+        "services:\n  web: {image: x}\n  mock: {image: x, profiles: [dev, more], depends_on: [db]}\n"
+        "  db: {image: x, profiles: [dev]}\n  admin: {image: x, profiles: [debug], depends_on: [db]}\n",
+        *profiles,
+    )
+    if isinstance(expected, list):
+        assert _names(project, *names) == expected
+        return
+    with pytest.raises(MydockerError, match=expected):
+        chosen(project, names)
+
+
+def test_what_follows_a_service() -> None:
+    restart = "{condition: service_started, restart: true}"
+    project = _project(
+        f"services:\n  a: {{image: x}}\n  b: {{image: x, depends_on: {{a: {restart}}}}}\n"
+        f"  c: {{image: x, depends_on: {{b: {restart}, a: {{condition: service_started}}}}}}\n"
+        "  d: {image: x, depends_on: [a]}\n"
+    )
+    assert [followers(project, names) for names in (["a"], ["b"], ["d"], ["b", "c"])] == [["b", "c"], ["c"], [], []]
+    assert followers(None, ["a"]) == []
 
 
 def test_without_what_they_need() -> None:

@@ -259,6 +259,7 @@ def test_what_says_what_holds_anyway_is_accepted(text: str) -> None:
         ("['8080:80', '9000-9010:90', '7000-7001:70-71']",
          [Port(target=80, published=8080), Port(target=90, published=9000, last_published=9010),
           Port(target=70, published=7000), Port(target=71, published=7001)]),
+        ("[53/UDP, {target: 54, protocol: UDP}]", [Port(target=53, protocol="udp"), Port(target=54, protocol="udp")]),
         ("[{target: 80, published: 8080, host_ip: 127.0.0.1, mode: ingress, name: web, app_protocol: http}]",
          [Port(target=80, published=8080, host_ip="127.0.0.1")]),
     ],
@@ -400,6 +401,11 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:19: the log driver none takes no options"]),
         ("services:\n  web: {image: a, deploy: {mode: global, restart_policy: {condition: often}}}",
          ["2:70: 'often': expected none, on-failure or any"]),
+        ("services:\n  web: {image: a, ports: [null, '80:'], expose: [null]}",
+         ["2:27: expected text, not null", "2:33: '': expected a port, a number from 1 to 65535",
+          "2:50: expected text, not null"]),
+        ("services:\n  web: {image: a, configs: [{source: c, x-c: 1, y-c: 2}]}\nconfigs: {c: {content: x, x-d: 1}}",
+         ["2:49: unknown key 'y-c'"]),
         ("services:\n  web: {image: a, expose: '80'}", ["2:27: expected a list of ports"]),
         ("services:\n  web: {image: a, expose: [80-x]}", ["2:28: 'x': expected a port, a number from 1 to 65535"]),
         ("services:\n  web: {image: a, expose: [80/x]}", ["2:28: protocol 'x': expected tcp, udp"]),
@@ -594,3 +600,8 @@ def test_an_empty_profile_is_active_where_no_other_is() -> None:
     assert [take_part(each, frozenset()) for each in (a, b, c)] == [True, False, True]
     assert [take_part(each, frozenset("x")) for each in (a, b, c)] == [True, True, True]
     assert [take_part(each, frozenset("y")) for each in (a, b, c)] == [False, False, True]
+
+
+def test_a_project_name_that_is_none_says_where_it_comes_from() -> None:
+    with pytest.raises(SpecError, match="project name 'My_P', which COMPOSE_PROJECT_NAME sets: expected small"):
+        load("services: {web: {image: a}}", COMPOSE_PROJECT_NAME="My_P")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,36 @@ def _web(base: str, over: str, **environ: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_a_key_of_a_service(base: str, over: str, key: str, expected: object) -> None:
     assert _web(base, over, X="$5").get(key) == expected
+
+
+_BASE = (
+    "image: x, entrypoint: [e], command: [c], environment: {A: 1}, ports: ['80:80'], volumes: ['d:/d'], networks: [a], "
+    "deploy: {resources: {limits: {memory: 64m}}}, depends_on: [db]"
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "over", "expected"),
+    [
+        ("tty: false", "", {"entrypoint": ["e"], "command": ["c"], "environment": {"A": "1"}, "mem_limit": "64m",
+                            "depends_on": {"db": {"condition": "service_started"}}}),
+        ("entrypoint: !reset null, environment: !override {B: 2}, deploy: !reset {}, depends_on: !reset []", "",
+         {"entrypoint": None, "command": ["c"], "environment": {"B": "2"}, "mem_limit": None, "depends_on": None}),
+        ("ports: !override ['81:81'], volumes: !reset []", "",
+         {"ports": [{"target": 81, "published": 81}], "volumes": None}),
+        ("networks: !override [b]", "", {"networks": {"shop_b": {"aliases": ["web"], "create": {}}}}),
+        ("volumes: !reset [], environment: !override {B: 2}", "volumes: ['e:/e'], environment: {C: 3}",
+         {"volumes": [{"type": "volume", "source": "shop_e", "target": "/e"}], "environment": {"B": "2", "C": "3"}}),
+        ("tty: false", "volumes: !override ['e:/e'], environment: !reset null",
+         {"volumes": [{"type": "volume", "source": "shop_e", "target": "/e"}], "environment": None}),
+    ],
+)  # fmt: skip
+def test_a_tag_is_about_what_a_base_has_too(own: str, over: str, expected: dict[str, object]) -> None:
+    top = "\nnetworks: {a: , b: }\nvolumes: {d: , e: }\n"
+    base = f"services: {{base: {{{_BASE}}}, db: {{image: y}}, web: {{extends: base, {own}}}}}{top}"
+    _write(base=base, over=f"services: {{web: {{{over}}}}}")
+    found = _shown(*(("base", "over") if over else ("base",)))["web"]
+    assert {key: found.get(key) for key in expected} == expected
 
 
 def test_networks_and_dependencies_are_merged_by_name() -> None:
@@ -182,3 +213,80 @@ def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
     _write(sub__b="services: {db: {init: maybe}}")
     with pytest.raises(SpecError, match=r"^sub/b.yaml:1:23: expected true or false, not 'maybe'$"):
         load_project(_project("main"))
+
+
+def test_documents_of_one_file_lie_over_each_other_too() -> None:
+    _write(
+        base="services: {web: {image: x, init: true}}\n---\nservices: {web: {environment: {A: 1}}, db: {image: y}}\n"
+    )
+    web, db = load_project(_project("base"))
+    assert (web.container.init, web.container.environment, db.name) == (True, {"A": "1"}, "db")
+
+
+def _shown(*paths: str, **environ: str) -> dict[str, dict[str, Any]]:
+    return {case.name or "": normal_form(case) for case in load_project(_project(*paths, **environ))}
+
+
+_NETWORK = {"aliases": ["web"], "create": {}}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"main": "include: [a/inc.yaml]\nservices: {web: {image: x, networks: [n]}}",
+          "a__inc": "services: {db: {image: y}}\nnetworks: {n: }"}, {"networks": {"shop_n": _NETWORK}}),
+        ({"main": "include: [a/inc.yaml]\nservices: {web: {image: x, networks: [n]}}",
+          "a__inc": "networks: {n: {internal: '${YES:-yes}'}}"},
+         {"networks": {"shop_n": {"aliases": ["web"], "create": {"internal": True}}}}),
+        ({"main": "include: [inc.yaml]\nservices: {db: {image: y}}\nnetworks: {n: }\nvolumes: {d: {name: own}}",
+          "inc": "services: {web: {image: x, networks: [n], volumes: ['d:/d']}}"},
+         {"networks": {"shop_n": _NETWORK}, "volumes": [{"type": "volume", "source": "own", "target": "/d"}]}),
+        ({"main": "include: [inc.yaml]\nservices: {db: {image: y}}\nnetworks: {default: {name: own}}",
+          "inc": "services: {web: {image: x}}"}, {"networks": {"own": _NETWORK}}),
+        ({"main": "include: [inc.yaml]\nservices: {web: {image: x}}",
+          "inc": "services: {db: {image: x}}\nnetworks: {default: {name: own}}"}, {"networks": {"own": _NETWORK}}),
+        ({"main": "include: [one.yaml, two.yaml]", "one": "networks: {n: }",
+          "two": "services: {web: {image: x, networks: [n]}}"}, {"networks": {"shop_n": _NETWORK}}),
+        ({"main": "include: [inc.yaml]\nservices: {web: {image: x, secrets: [s], configs: [c]}}",
+          "inc": "include: [b/deep.yaml]", "b__deep": "secrets: {s: {file: s}}\nconfigs: {c: {content: '$X$$'}}"},
+         {"volumes": [{"type": "bind", "source": "HERE/b/s", "target": "/run/secrets/s", "read_only": True}],
+          "configs": [{"content": "x$", "target": "/c"}]}),
+        ({"main": "services: {web: {extends: {file: b/base.yaml, service: app}}}\nnetworks: {n: }\n"
+                  "volumes: {d: {name: own}}",
+          "b__base": "services: {app: {image: x, networks: [n], volumes: ['d:/d']}}\nvolumes: {d: {name: theirs}}"},
+         {"networks": {"shop_n": _NETWORK}, "volumes": [{"type": "volume", "source": "own", "target": "/d"}]}),
+    ],
+)  # fmt: skip
+def test_files_of_a_project_share_what_they_declare(
+    files: dict[str, str], expected: dict[str, object], here: Path
+) -> None:
+    """Those that include each other; of a base in another file, only its own text counts."""
+    _write(**files)
+    found = json.loads(json.dumps(_shown("main", X="x")["web"]).replace(str(here), "HERE"))
+    assert {key: found.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("main", "other", "problems"),
+    [
+        ("include: [other.yaml]\nservices: {web: {image: x, networks: [bck]}}", "networks: {back: }",
+         ["main.yaml:2:39: network 'bck' is not declared under networks at the top of the file; did you mean 'back'?"]),
+        ("include: [other.yaml]\nservices: {web: {image: x, networks: [n]}}", "networks: {n: {driver: x}}",
+         ["other.yaml:1:24: network driver 'x' is not supported: expected bridge"]),
+        ("services: {web: {extends: {file: other.yaml, service: a}}}",
+         "services: {a: {image: x, volumes: ['data:/d']}}",
+         ["other.yaml:1:36: volume 'data' is not declared under volumes at the top of the file, or ./ before it for a "
+          "directory"]),
+        ("include: [other.yaml]\nservices: {web: {image: x, links: [a, 'a:b', c]}}", "services: {a: {image: x}}",
+         ["main.yaml:2:39: 'a' is of another file, and so cannot have the alias 'b'",
+          "main.yaml:2:46: there is no service 'c'"]),
+        ("networks: {n: }", "", ["main.yaml:1:1: there is no service in this file"]),
+        ("include: [other.yaml]\nservices: {web: {image: x}}", "x-nothing: 1",
+         ["other.yaml:1:1: no image: one of image and rootfs is needed"]),
+    ],
+)  # fmt: skip
+def test_what_no_file_of_a_project_declares(main: str, other: str, problems: list[str]) -> None:
+    _write(main=main, other=other)
+    with pytest.raises(SpecError) as caught:
+        load_project(_project("main"))
+    assert [*caught.value.problems] == problems

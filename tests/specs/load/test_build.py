@@ -93,6 +93,8 @@ def test_it_extends_that_of_another_file(here: pathlib.Path) -> None:
     [inherits] = load(f"services:\n  web: {{extends: {text}}}\n")
     assert inherits.build and inherits.build.context == str(here / "base" / "ctx")
     assert str(inherits.build.origin).startswith("base/b.yaml:2:")
+    [partly] = load(f"services:\n  web: {{extends: {text}, build: {{target: t}}}}\n")
+    assert partly.build and (partly.build.context, partly.build.target) == (str(here / "base" / "ctx"), "t")
 
 
 def test_a_file_lies_over_another_one(here: pathlib.Path) -> None:

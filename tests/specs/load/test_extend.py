@@ -199,6 +199,19 @@ def test_every_mistake_has_its_place(base: str, main: str, expected: list[str]) 
     assert (missing, len([line for line in found if "no image" not in line])) == ([], len(expected)), found
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["volumes: [x]", "tmpfs: [x]", "configs: [x]", "networks: {x: 5}", "healthcheck: 5", "logging: 5", "ports: [x]",
+     "env_file: gone.env", "environment: 5", "labels: 5", "security_opt: [x]", "expect: 5", "command: {a: b}",
+     "namespaces: 5", "build: [x]", "image: ':'", "depends_on: 5", "blkio_config: 5", "pid: 'x:y'", "restart: x"],
+)  # fmt: skip
+def test_a_mistake_of_a_base_in_another_file_is_reported(value: str) -> None:
+    """And is the only one: whatever could not be read is not read again for the container that extends it."""
+    document = f"name: base\nimage: x\n{value}\n".replace("image: x\nimage", "image")
+    [problem] = _problems(sub__base=document, main="extends: {file: sub/base.yaml}\n")
+    assert problem.startswith("sub/base.yaml:")
+
+
 def test_what_is_included_comes_first_and_once(here: pathlib.Path) -> None:
     files = {
         "sub__a": "include: [b.yaml]\n---\n{name: a, image: x}\n",

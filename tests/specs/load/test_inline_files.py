@@ -42,6 +42,7 @@ def _file(target: str, content: str, **more: Any) -> FileMount:
     ("text", "volume"),
     [
         ("configs: [{source: a, content: 'x ${V} $$'}]", _file("/a", "x v $")),
+        ("configs: [{source: a, target: etc/b, content: x}]", _file("/etc/b", "x")),
         ("configs: [{target: /etc/a, environment: TOKEN}]", _file("/etc/a", "s3cret", reference=VARIABLE)),
         ("secrets: [{source: a, environment: TOKEN}]", _file("/run/secrets/a", "s3cret", reference=VARIABLE)),
         ("secrets: [{source: a, target: b/c, content: ''}]", _file("/run/secrets/b/c", "")),
@@ -87,7 +88,6 @@ def test_compose_defines_at_the_top_and_grants_to_services(here: Path) -> None:
         ("image: a\nconfigs: [{source: a, file: b, content: c}]",
          [NONE]),
         ("image: a\nsecrets: [{content: c}]", ["2:11: expected a target, or a source, which is its name"]),
-        ("image: a\nconfigs: [{target: b, content: c}]", ["2:20: volume target 'b' is not an absolute path"]),
         ("image: a\nconfigs: [{source: a, environment: NOPE}]", ["2:36: variable NOPE is needed and not set"]),
         ("image: a\nconfigs: [{source: a, contents: b}]",
          [NONE,

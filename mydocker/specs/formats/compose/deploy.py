@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LIMITS = {"cpus": "cpus", "memory": "mem_limit", "pids": "pids_limit"}  # of deploy.resources.limits
 _RESERVATIONS = {"memory": "mem_reservation", "devices": "gpus"}
+KEYS = (*_LIMITS.values(), *_RESERVATIONS.values(), "restart")  # of spec files, that it becomes
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "cpus": parse_cpus,
     "mem_limit": parse_memory,

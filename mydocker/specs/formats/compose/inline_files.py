@@ -50,7 +50,7 @@ def _granted(kind: str, item: Node, known: Definitions, reader: Reader) -> Node 
     entries = item.entries if isinstance(item, Mapping) else ()
     source = next((value for key, value in entries if key.text == "source"), item)
     for key, _ in entries:
-        if key.text not in _GRANT:
+        if key.text not in _GRANT and not key.text.startswith("x-"):
             reader.refuse(key, unknown_key(key.text, nearest(key.text, _GRANT)))
     before = len(reader.problems)
     name = reader.text(source, expected=f"the name of one of the {kind}")

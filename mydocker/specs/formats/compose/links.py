@@ -28,8 +28,10 @@ class Link(Record):
 
 def links_of(service: Mapping, services: Iterable[str], reader: Reader) -> tuple[Link, ...]:
     """The links of SERVICE to others of SERVICES."""
-    known, found = dict.fromkeys(services), []
-    for node in _items(service, "links", reader):
+    found: list[Link] = []
+    nodes = _items(service, "links", reader)
+    known = dict.fromkeys(services) if nodes else {}
+    for node in nodes:
         target, _, alias = reader.text(node, expected="SERVICE or SERVICE:ALIAS").partition(":")
         if target in known:
             found.append(Link(target=target, alias=alias or target, node=text_at(node, alias or target)))
@@ -54,7 +56,11 @@ def aliases_of(links: Iterable[Link], reader: Reader) -> dict[str, list[Node]]:
 def refuse_nameless(links: Iterable[Link], services: dict[str, Mapping], reader: Reader) -> None:
     """Refuse aliases for services that have no names in a network."""
     for link in links:
-        if link.alias != link.target and services[link.target].get("network_mode") is not None:
+        if link.alias == link.target:
+            continue
+        if link.target not in services:
+            reader.refuse(link.node, f"{link.target!r} is of another file, and so cannot have the alias {link.alias!r}")
+        elif services[link.target].get("network_mode") is not None:
             reader.refuse(link.node, f"{link.target!r} has a network_mode, and so cannot have the alias {link.alias!r}")
 
 

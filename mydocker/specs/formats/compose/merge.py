@@ -42,8 +42,7 @@ _SAME_TARGET = ("volumes", "devices", *_DEFAULTS)
 
 def merge_files(documents: Series[Mapping], reader: Reader) -> Mapping:
     """DOCUMENTS, each over those before it. READER records what cannot be merged."""
-    whole = reduce(lambda under, over: _mappings(under, over, (), reader), documents)
-    return _settled(whole)
+    return _settled_file(reduce(lambda under, over: _mappings(under, over, (), reader), documents))
 
 
 def tagged(node: Node) -> Iterator[Node]:
@@ -58,21 +57,55 @@ def tagged(node: Node) -> Iterator[Node]:
 
 
 def without_tags(node: Node) -> Node:
+    """NODE, of a whole file, without what is to be reset, and without other tags."""
+    return _settled_file(node) if isinstance(node, Mapping) else _untagged(node)
+
+
+def _settled_file(whole: Mapping) -> Mapping:
+    """WHOLE likewise. The keys of a service that extends another one keep their tags: what they reset or replace is
+    that of the base."""
+    services = whole.get("services")
+    settled = _settled(whole)
+    if not isinstance(services, Mapping) or services.tag:
+        return settled
+    kept = tuple((key, _settled_service(node)) for key, node in services.entries if node.tag != RESET)
+    own = services.replace(entries=kept)
+    return settled.replace(
+        entries=tuple((key, own if key.text == "services" else node) for key, node in settled.entries)
+    )
+
+
+def _settled_service(node: Node) -> Node:
+    if not isinstance(node, Mapping) or node.get("extends") is None:
+        return _untagged(node)
+    entries = []
+    for key, value in node.entries:
+        marked = key.replace(tag=value.tag) if value.tag else key
+        entries.append((marked, null_at(value) if value.tag == RESET else _untagged(value)))
+    return node.replace(entries=tuple(entries), tag="")
+
+
+def _untagged(node: Node) -> Node:
     """NODE without what is to be reset, and without other tags."""
     if isinstance(node, Mapping):
         return _settled(node)
     if isinstance(node, Sequence):
-        return node.replace(items=tuple(without_tags(item) for item in node.items if item.tag != RESET), tag="")
+        return node.replace(items=tuple(_untagged(item) for item in node.items if item.tag != RESET), tag="")
     return node.replace(tag="") if node.tag else node
 
 
 def _settled(node: Mapping) -> Mapping:
-    kept = tuple((key, without_tags(value)) for key, value in node.entries if value.tag != RESET)
+    kept = tuple((key, _untagged(value)) for key, value in node.entries if value.tag != RESET)
     return node.replace(entries=kept, tag="")
 
 
 def _over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
-    """OVER, merged over UNDER, which is at PATH."""
+    """OVER, merged over UNDER, which is at PATH. It goes on to replace what UNDER has replaced or reset."""
+    found = _untagged_over(under.replace(tag="") if under.tag == OVERRIDE else under, over, path, reader)
+    return found.replace(tag=OVERRIDE) if under.tag and not found.tag else found
+
+
+def _untagged_over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     if over.tag in (RESET, OVERRIDE):
         return over
     if is_null(over):
@@ -82,8 +115,6 @@ def _over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     inner = path[2:] if path[:1] == ("services",) else ()
     if inner in _REPLACED:
         return over
-    if under.tag:
-        under = under.replace(tag="")
     key = inner[0] if len(inner) == 1 else ""
     if key == "build":
         under, over = as_mapping(under), as_mapping(over)

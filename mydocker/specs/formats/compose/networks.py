@@ -39,16 +39,18 @@ class DeclaredNetwork(Record):
 
 
 def declared_networks(node: Node | None, project: str, reader: Reader) -> dict[str, DeclaredNetwork]:
-    """The networks that the top of the file declares, by their keys, and the one that Compose creates by default."""
-    found = {key.text: _declared(key, value, project, reader) for key, value in entries_of(node, reader)}
-    if DEFAULT not in found:
-        top = key_at(node or Node(line=1, column=1), DEFAULT)
-        found[DEFAULT] = _declared(top, mapping_at(top, {}), project, reader)
+    """The networks that the top of the file declares, by their keys."""
+    return {key.text: _declared(key, value, project, reader) for key, value in entries_of(node, reader)}
+
+
+def with_default(networks: dict[str, DeclaredNetwork], project: str, reader: Reader) -> dict[str, DeclaredNetwork]:
+    """NETWORKS, and the one that Compose creates for services that name none, if none of them is that."""
+    top = key_at(Node(line=1, column=1), DEFAULT)
+    default = networks.get(DEFAULT) or _declared(top, mapping_at(top, {}), project, reader)
     if reader.file is not None:
-        default = found[DEFAULT]
         definition = read_definition(default.node, reader.replace(problems=[]))
         reader.file.default_network = NetworkAttachment(name=default.name, definition=definition)
-    return found
+    return {**networks, DEFAULT: default}
 
 
 def _declared(key: Scalar, node: Node, project: str, reader: Reader) -> DeclaredNetwork:

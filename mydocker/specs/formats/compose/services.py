@@ -13,16 +13,22 @@ from mydocker.number import whole_number
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs import values
 from mydocker.specs.formats.compose.build import built, is_for_another_system
-from mydocker.specs.formats.compose.deploy import deployed, replicas_of
+from mydocker.specs.formats.compose.declared import KINDS, Declared, services_of, visible
+from mydocker.specs.formats.compose.deploy import KEYS, deployed, replicas_of
 from mydocker.specs.formats.compose.inline_files import definitions, granted
 from mydocker.specs.formats.compose.links import aliases_of, links_of, needing, read_external_links, refuse_nameless
 from mydocker.specs.formats.compose.merge import without_repeats
-from mydocker.specs.formats.compose.networks import DeclaredNetwork, declared_networks, network_entries
+from mydocker.specs.formats.compose.networks import (
+    DeclaredNetwork,
+    declared_networks,
+    network_entries,
+    with_default,
+)
 from mydocker.specs.formats.compose.nodes import entries_of, key_at, members_of
 from mydocker.specs.formats.compose.passed_over import is_passed_over
 from mydocker.specs.formats.compose.volumes import DeclaredVolume, declared_volume, mounts
 from mydocker.specs.model.parts import Service
-from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, text_at
+from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, null_at, text_at
 from mydocker.specs.nodes.reader import switch
 from mydocker.specs.values.project import LETTERS, VARIABLE, is_valid, project_name
 
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
     Entries = dict[str, Node]
 
+_FILES = ("configs", "secrets")
 _TOP = ("name", "version", "include", "services", "volumes", "networks", "configs", "secrets", "models")
 REPLICAS_LIMIT = 1000
 _SERVICE_LETTERS = LETTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ.")
@@ -63,16 +70,19 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     name = _project_name(top.get("name"), reader)
     environ = {VARIABLE: name, **reader.scope.environ}
     inner = reader.replace(scope=reader.scope.replace(environ=environ))
-    services = entries_of(top["services"], inner)
-    if not services and (isinstance(top["services"], Mapping) or is_null(top["services"])):
-        reader.refuse(top["services"], "there is no service in this file")
-    networks = declared_networks(top.get("networks"), name, inner)
-    volumes = {key.text: declared_volume(key, node, name, inner) for key, node in entries_of(top.get("volumes"), inner)}
-    files = {kind: definitions(entries_of(top.get(kind), inner), inner) for kind in ("configs", "secrets")}
-    project = _Project(name=name, volumes=volumes, files=files, networks=networks, **_links(services, inner))
+    services = entries_of(top.get("services"), inner)
+    _refuse_no_service(whole, services, inner)
+    own = _declared(top, services, name, inner)
     if "include" in top:
         key = key_at(top["include"], "include")
-        yield Mapping(**key.position, entries=((key, top["include"]),)), inner
+        yield Mapping(**key.position, entries=((key, top["include"]),)), inner  # these files are read before the rest
+    project = _Project(
+        name=name,
+        volumes=visible("volumes", own),
+        files={kind: visible(kind, own) for kind in _FILES},
+        networks=with_default(visible("networks", own), name, inner),
+        **_links(services, own),
+    )
     _refuse_same_names(services, inner)
     for key, service in services:
         if not _SERVICE_LETTERS.issuperset(key.text):
@@ -81,6 +91,39 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
             yield _document(key, service, project, inner), inner
         else:
             inner.refuse(service, "expected keys and values, such as 'image: alpine'")
+
+
+def is_compose(document: Mapping, *, alone: bool) -> bool:
+    """Whether DOCUMENT is of a Compose file: it has services, or no more than what those of other files may name.
+    ALONE: one that does no more than include others is, too."""
+    keys = {key.text for key, _ in document.entries if not key.text.startswith("x-")}
+    if "services" in keys:
+        return True
+    return keys.issubset(_TOP) and not keys.isdisjoint((*KINDS, "include") if alone else KINDS)
+
+
+def _refuse_no_service(whole: Mapping, services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> None:
+    """Refuse a file that starts nothing, unless it includes others or is included."""
+    node = whole.get("services")
+    if services or whole.get("include") or (reader.file is not None and reader.file.included):
+        return
+    if node is None or is_null(node) or isinstance(node, Mapping):
+        reader.refuse(node or whole, "there is no service in this file")
+
+
+def _declared(top: Entries, services: tuple[tuple[Scalar, Node], ...], name: str, reader: Reader) -> Declared:
+    """What the file declares at its TOP for the project NAME, so that other files of it may name that, too."""
+    volumes = entries_of(top.get("volumes"), reader)
+    parts: dict[str, dict[str, Any]] = {
+        "networks": declared_networks(top.get("networks"), name, reader),
+        "volumes": {key.text: declared_volume(key, node, name, reader) for key, node in volumes},
+        **{kind: definitions(entries_of(top.get(kind), reader), reader) for kind in _FILES},
+    }
+    names = tuple(key.text for key, _ in services)
+    found = Declared(reader=reader, parts=parts, services=names, shown=getattr(reader.file, "shown", ""))
+    if reader.file is not None:
+        reader.file.declared = found
+    return found
 
 
 def _ignore_keys(whole: Mapping, reader: Reader) -> None:
@@ -94,11 +137,13 @@ def _ignore_keys(whole: Mapping, reader: Reader) -> None:
     reader.file.ignored |= {reader.text(item, expected="the name of a key") for item in items}
 
 
-def _links(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> dict[str, Any]:
-    """The fields of a project about its links."""
+def _links(services: tuple[tuple[Scalar, Node], ...], own: Declared) -> dict[str, Any]:
+    """The fields of a project about its links. OWN: what the file declares."""
+    reader = own.reader
     named = {key.text: service for key, service in services if isinstance(service, Mapping)}
     before = len(reader.problems)
-    links = {name: links_of(service, named, reader) for name, service in named.items()}
+    every_name = services_of(own)
+    links = {name: links_of(service, every_name, reader) for name, service in named.items()}
     every = [link for each in links.values() for link in each]
     refuse_nameless(every, named, reader)
     aliases = aliases_of(every, reader)
@@ -126,6 +171,7 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     members = {key.text: node for key, node in service.entries if not is_null(node)}
     deploy = deployed(members["deploy"], members, reader) if "deploy" in members else {}
     entries += [(key_at(value, own_key), value) for own_key, value in deploy.items()]
+    entries += _replaced(service)
     for key, node in service.entries:
         if is_null(node) or key.text in deploy or key.text in _HERE:
             continue
@@ -149,6 +195,16 @@ def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader)
     aliases = project.aliases.get(name.text, ())
     entries += network_entries(name, members, project.networks, reader, aliases=aliases)
     return Mapping(**name.position, entries=tuple(entries))
+
+
+def _replaced(service: Mapping) -> Iterator[tuple[Scalar, Node]]:
+    """The keys of which SERVICE takes nothing from the one that it extends, as `!reset` and `!override` say, without a
+    value."""
+    for key, node in service.entries:
+        if key.tag and key.text not in (*_HERE, *_OF_SERVICE):
+            yield key, null_at(node)
+        if key.tag and key.text == "deploy":
+            yield from ((key.replace(text=name), null_at(node)) for name in KEYS)
 
 
 def _service(name: Scalar, members: Entries, project: str, reader: Reader) -> Service:
@@ -185,6 +241,7 @@ def _count(text: str, scope: values.Scope) -> int:
 def _project_name(node: Node | None, reader: Reader) -> str:
     name = project_name(reader.scope, reader.text(node) if node else "")
     if not is_valid(name):
-        message = f"project name {name!r}: expected small letters, digits, _ and -, a letter or digit first"
+        source = f", which {VARIABLE} sets" if reader.scope.environ.get(VARIABLE) else ""
+        message = f"project name {name!r}{source}: expected small letters, digits, _ and -, a letter or digit first"
         reader.problems.append((node or key_at(Node(line=1, column=1), "")).problem(message))
     return name
