@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import time
+import subprocess
+import sys
 from pathlib import Path
 
+# a process whose parent is gone writes a file after a time; not in pytest itself, whose other children would be awaited
+PROGRAM = """
+import os, pathlib, sys, time
 from mydocker.kernel.processes import DescendantsAwaited
 
-
-def _fork_twice(file: Path, seconds: float) -> None:
-    """A process whose parent is gone writes FILE after SECONDS."""
+file, limit, seconds = pathlib.Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
+with DescendantsAwaited(limit):
     child = os.fork()
     if child == 0:
-        try:
-            if os.fork() == 0:
-                time.sleep(seconds)
-                file.touch()
-        finally:
-            os._exit(0)
+        if os.fork() == 0:
+            time.sleep(seconds)
+            file.touch()
+        os._exit(0)
     os.waitpid(child, 0)
+    print(file.exists(), end=" ")
+print(file.exists())
+"""
+
+
+def _seen(file: Path, *, limit: float, seconds: float) -> str:
+    """Whether FILE is there within the `with`, and whether after it."""
+    words = [sys.executable, "-P", "-c", PROGRAM, str(file), str(limit), str(seconds)]
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
 
 
 def test_a_descendant_without_a_parent_is_awaited(tmp_path: Path) -> None:
-    with DescendantsAwaited(60):
-        _fork_twice(tmp_path / "done", 0.3)
-        assert not (tmp_path / "done").exists()
-    assert (tmp_path / "done").exists()
+    assert _seen(tmp_path / "done", limit=50, seconds=1) == "False True\n"
 
 
 def test_not_for_ever(tmp_path: Path) -> None:
-    with DescendantsAwaited(0.1):
-        _fork_twice(tmp_path / "done", 2)
-    assert not (tmp_path / "done").exists()
+    assert _seen(tmp_path / "done", limit=0.1, seconds=5) == "False False\n"

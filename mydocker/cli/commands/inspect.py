@@ -40,6 +40,9 @@ def inspect_command(argv: list[str]) -> int:
         except ImageNotFoundError as error:
             missing.append(error)
     if options.format is None:
+        for each in found:
+            if "State" in each and each["State"]["Health"] is None:
+                del each["State"]["Health"]  # which templates may ask for, as it is a pointer in Go
         show_json(found)
     else:
         from mydocker.cli.output.go_template import render_all

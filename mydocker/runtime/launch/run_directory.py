@@ -164,7 +164,7 @@ def _write_file(plan: LaunchPlan, name: str, text: str) -> None:
             path = f"{plan.run_dir}/{name}"
             if os.path.exists(path):
                 os.unlink(path)
-            os.symlink(f"{plan.run_dir}/memory/{name}", path)
+            os.symlink(f"memory/{name}", path)  # short, so that it fits into its inode
     _write(plan, f"memory/{name}", text)
 
 

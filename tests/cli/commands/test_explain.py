@@ -94,6 +94,7 @@ OTHERS = {
     "gid": 1,
     "executable": True,
     "setuid": True,
+    "access_times": "noatime",
 }
 
 

@@ -165,7 +165,7 @@ def test_they_are_the_same_as_a_user_types_them(mydocker: Command) -> None:
         first, second = mydocker(*one.split()), mydocker(*other.split())
         assert first == second and first.code == 0 and first.stdout, one
     done = mydocker("image", "inspect", "nonesuch")
-    assert (done.code, done.stdout) == (1, b"") and done == mydocker("inspect", "nonesuch")
+    assert (done.code, done.stdout) == (1, b"[]\n") and done == mydocker("inspect", "nonesuch")
     done = mydocker("tset")
     assert (done.code, done.stdout) == (125, b"")
     assert (
