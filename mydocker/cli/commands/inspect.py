@@ -40,9 +40,9 @@ def inspect_command(argv: list[str]) -> int:
         except ImageNotFoundError as error:
             missing.append(error)
     if options.format is None:
-        for each in found:
-            if "State" in each and each["State"]["Health"] is None:
-                del each["State"]["Health"]  # which templates may ask for, as it is a pointer in Go
+        for document in found:
+            if "State" in document and document["State"]["Health"] is None:
+                del document["State"]["Health"]  # which templates may ask for: it is a pointer in Go
         show_json(found)
     else:
         from mydocker.cli.output.go_template import render_all

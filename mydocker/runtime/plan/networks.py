@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 # each container's own
-_LOCAL = ("localhost", "ip6-localhost", "ip6-loopback")
-_LOCAL += ("ip6-localnet", "ip6-mcastprefix", "ip6-allnodes", "ip6-allrouters")
+_LOCAL = frozenset("localhost ip6-localhost ip6-loopback".split())
+_LOCAL |= frozenset("ip6-localnet ip6-mcastprefix ip6-allnodes ip6-allrouters".split())
 
 
 def attachments(spec: ContainerSpec, container_id: str) -> tuple[NetworkAttachment, ...]:
