@@ -19,7 +19,6 @@ from mydocker.runtime.network.subnets import parse_subnet
 pytestmark = pytest.mark.root
 
 LOCAL = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-LOCAL += ["fe00::0 ip6-localnet", "ff00::0 ip6-mcastprefix", "ff02::1 ip6-allnodes", "ff02::2 ip6-allrouters"]
 
 
 def hosts(container: Container) -> list[str]:
