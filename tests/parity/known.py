@@ -105,6 +105,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_mount[/etc/resolv.conf]": "none without a network",
         "test_etc[modes]": "no resolv.conf without a network",
         "test_seen[--dns]": "not without a network",
+        "test_seen[--tmpfs and access times]": "no strictatime",
         "test_no_device_opens_on_the_root": "a device cgroup does that",
         "test_nothing_else_is_mounted": "/run/.containerenv and secrets",
         "test_etc[localhost in IPv6]": "127.0.0.1 only",
