@@ -70,20 +70,18 @@ def current_directory() -> str:
         return ""
 
 
-# the beginning of the program of a new interpreter, which has the standard library alone: its second argument and those
-# after it are where it finds mydocker and what it needs, see import_path
-FIND = "import sys; sys.path += sys.argv[2:]; from mydocker.bytecode import find_directly; find_directly()"
-
-
-def import_path() -> list[str]:
-    """Where a new interpreter, which has the standard library alone, finds mydocker and what it needs."""
+def interpreter_words(module: str, word: str) -> list[str]:
+    """The words of a new interpreter that calls `main(WORD)` of MODULE. It does without `site`, which takes longer than
+    a container; the standard library comes first, then where this process finds mydocker and what it needs."""
     import sys
 
     import mydocker
 
+    find = "import sys; sys.path += sys.argv[2:]; from mydocker.bytecode import find_directly; find_directly()"
     packages = os.path.dirname(os.path.dirname(os.path.abspath(mydocker.__file__)))
     # an editable install may put the name of an import hook there, which is no path
-    return [packages, *(os.path.abspath(path) for path in sys.path if os.path.exists(path))]
+    path = [packages, *(os.path.abspath(each) for each in sys.path if os.path.exists(each))]
+    return [sys.executable, "-I", "-S", "-c", f"{find}; from {module} import main; main(sys.argv[1])", word, *path]
 
 
 def own_program() -> str:

@@ -2,8 +2,8 @@
 
 A container whose own cgroup cannot freeze gets another one for that, made when it is paused below the one that it is
 in, so that it stays within the unit of systemd that runs it. Its processes are moved there, and back; the file `frozen`
-of the run directory names it while it is paused. Whoever ends a container that is paused
-thaws it first: v1 keeps what is frozen alive, whatever kills it (kernel documentation, "freezer-subsystem").
+of the run directory names it while it is paused. Whoever ends a container that is paused thaws it first: v1 keeps what
+is frozen alive, whatever kills it (kernel documentation, "freezer-subsystem").
 """
 
 from __future__ import annotations

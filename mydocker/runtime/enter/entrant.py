@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from mydocker.runtime.enter.container import ExecPlan
 
-_PROGRAM = f"from {__name__} import main; main(sys.argv[1])"
-
 
 class Entry(Record):
     """What the entrant gets; numbers are descriptors."""
@@ -77,7 +75,7 @@ def _execute_anew(entry: Entry, born: int) -> None:
         raise HostError("cannot enter the container: Python does not know its own program (sys.executable)")
     import pickle  # which few containers need
 
-    from mydocker.paths import FIND, import_path
+    from mydocker.paths import interpreter_words
 
     letter = os.memfd_create("entry", 0)
     with open(letter, "wb", closefd=False) as file:
@@ -87,8 +85,7 @@ def _execute_anew(entry: Entry, born: int) -> None:
         os.set_inheritable(descriptor, True)
     program = kernel.clone_tree(os.path.realpath(sys.executable))
     kernel.set_attributes(program, kernel.ATTR_RDONLY | kernel.ATTR_NODEV)
-    argv = [sys.executable, "-I", "-S", "-c", f"{FIND}; {_PROGRAM}", str(letter), *import_path()]
-    os.execve(program, argv, {})
+    os.execve(program, interpreter_words(__name__, str(letter)), {})
 
 
 def main(letter: str) -> NoReturn:

@@ -17,7 +17,7 @@ import sys
 
 from mydocker import kernel
 from mydocker.errors import HostError
-from mydocker.paths import FIND, import_path
+from mydocker.paths import interpreter_words
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import child
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from mydocker.runtime.plan import LaunchPlan
-
-_PROGRAM = f"{FIND}; from {__name__} import main; main(sys.argv[1])"
 
 
 def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:
@@ -41,8 +39,7 @@ def execute_anew(plan: LaunchPlan, fds: child.ChildFds) -> NoReturn:
         os.set_inheritable(descriptor, True)
     if "mount" in plan.namespaces:
         _protect(os.path.realpath(sys.executable))
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(letter), *import_path()]
-    os.execve(sys.executable, argv, {})
+    os.execve(sys.executable, interpreter_words(__name__, str(letter)), {})
 
 
 def _protect(program: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from mydocker.errors import HostError
 from mydocker.kernel.signals import send, signal
-from mydocker.paths import FIND, import_path
+from mydocker.paths import interpreter_words
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _REQUEST = 4
 _CHUNK = 1 << 16
 _COURTESY = 10_000  # milliseconds for an interpreter that was interrupted to end its containers
 _ABOVE = 10  # from where on descriptors of this program cannot be mistaken for those
-_PROGRAM = f"{FIND}; from {__name__} import main; main(sys.argv[1])"
 
 
 class Interpreter(Record):
@@ -54,7 +53,9 @@ def start(module: str, content: object, *, environ: Mapping[str, str], capture: 
     actions += [(os.POSIX_SPAWN_DUP2, writer, number) for number, (_, writer) in enumerate(pipes, 1) if writer >= 0]
     actions.append((os.POSIX_SPAWN_DUP2, request, _REQUEST))
     try:
-        pid = os.posix_spawn(sys.executable, _argv(module), environ, file_actions=actions, setsigmask=[])
+        pid = os.posix_spawn(
+            sys.executable, interpreter_words(__name__, module), environ, file_actions=actions, setsigmask=[]
+        )
     except OSError as error:
         for reader, _ in pipes:
             if reader >= 0:
@@ -113,11 +114,6 @@ def reply(value: object) -> None:
     """In the new interpreter, at its end: VALUE for `receive`."""
     with open(RESULT, "wb") as file:
         pickle.dump(value, file)
-
-
-def _argv(module: str) -> list[str]:
-    """Without `site`, which takes longer than a container; the standard library comes first."""
-    return [sys.executable, "-I", "-S", "-c", _PROGRAM, module, *import_path()]
 
 
 def _pipe() -> tuple[int, int]:
