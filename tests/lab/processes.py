@@ -18,9 +18,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
     """Whether CONDITION holds, now or within SECONDS."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return condition()
+    return holds
 
 
 def within_a_second(condition: Callable[[], bool]) -> bool:
