@@ -57,6 +57,11 @@ class Reader(Record):
     file: OpenFile | None = None
     bare_dollar: bool = False
 
+    @property
+    def creates_sources(self) -> bool:
+        """Whether the sources of its mounts are created where they are missing, as those of Compose files."""
+        return self.file is not None and self.file.is_compose
+
     def refuse(self, node: Node, message: str, *, outside: bool = False) -> None:
         self.problems.append(node.problem(message, outside=outside))
 

@@ -192,10 +192,14 @@ def test_tags_are_for_compose_files() -> None:
         load_project(_project("own"))
 
 
+def _bound(source: str) -> dict[str, object]:
+    return {"type": "bind", "source": source, "target": "/d", "bind": {"create_host_path": True}}
+
+
 def test_relative_paths_of_all_files_are_those_of_the_first(here: Path) -> None:
     _write(base="services: {web: {image: x}}", sub__over="services: {web: {volumes: ['./d:/d']}}")
     [case] = load_project(_project("base", "sub/over"))
-    assert normal_form(case)["volumes"] == [{"type": "bind", "source": f"{here}/d", "target": "/d"}]
+    assert normal_form(case)["volumes"] == [_bound(f"{here}/d")]
 
 
 def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
@@ -209,7 +213,7 @@ def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
     db, web = load_project(_project("main"))
     assert (db.name, web.name, db.container.init) == ("db", "web", True)
     assert normal_form(db)["image"].endswith("y:3")
-    assert normal_form(db)["volumes"] == [{"type": "bind", "source": f"{here}/other/d", "target": "/d"}]
+    assert normal_form(db)["volumes"] == [_bound(f"{here}/other/d")]
     _write(sub__b="services: {db: {init: maybe}}")
     with pytest.raises(SpecError, match=r"^sub/b.yaml:1:23: expected true or false, not 'maybe'$"):
         load_project(_project("main"))
