@@ -32,6 +32,10 @@ class OpenFile:
     `unset` has where a variable is used that is not set; `ignored` are the keys that are passed over where they would
     be refused."""
 
+    path = shown = ""  # the second is its name in messages
+    scope: Scope
+    reader: Reader
+
     def __init__(self, paths: list[str], cache: dict[str, object], ignored: Iterable[str] = ()) -> None:
         self.warnings: list[Problem] = []
         self.unset: set[Origin] = set()
@@ -44,6 +48,16 @@ class OpenFile:
         self.declared: object = None  # what a Compose file declares at its top
         self.included: list[OpenFile] = []  # files that this one includes, and that include it
         self.extended_by: OpenFile | None = None  # a file whose container extends one of this file
+        self.bases: list[OpenFile] = []  # files whose services are extended by those of this one
+
+    @property
+    def whole(self) -> Mapping | None:
+        """A Compose file as it was written; None for a file of another form."""
+        raise NotImplementedError
+
+    def open_other(self, written: str) -> OpenFile:
+        """The file that this one names. Raises UsageError if it cannot be read."""
+        raise NotImplementedError
 
 
 class Reader(Record):

@@ -344,7 +344,7 @@ def test_networks_are_merged_by_their_names() -> None:
     )
     assert [(each.name, each.aliases) for each in spec.container.networks] == [
         ("myapp_a", ("x", "web")),
-        ("myapp_b", ("z", "web")),
+        ("myapp_b", ("y", "z", "web")),
     ]
     assert len(base.container.networks) == 2
     assert (other.container.network_mode, other.container.networks) == ("host", ())
