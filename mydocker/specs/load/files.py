@@ -47,7 +47,7 @@ class LoadedFile(OpenFile):
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
         reader = Reader(scope=self.scope, problems=self.problems, file=self)
-        self.only_check, self.is_compose = loaded.only_check, loaded.is_project
+        self.only_check, self.is_compose, self.absent = loaded.only_check, loaded.is_project, loaded.absent
         self._read: list[tuple[Node, Reader]] = []
         self.reader = reader
         self._texts: list[tuple[bytes, str]] = []
@@ -163,15 +163,17 @@ class LoadedFiles:
         ignored: Iterable[str] = (),
         only_check: bool = False,
         is_project: bool = False,
+        defers: bool = False,
     ) -> None:
         """ONLY_CHECK: nothing is to run, so this machine may lack what the files need. IS_PROJECT: they are Compose
-        files."""
+        files. DEFERS: what this machine lacks for a service of these is noted in its case."""
         self.is_project = is_project
         self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
         self.files: dict[str, LoadedFile] = {}
         self.included: set[str] = set()  # files whose containers have been added
+        self.absent: list[Problem] | None = [] if defers else None
         self.lacks_files = False  # whether one that another includes cannot be read
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read

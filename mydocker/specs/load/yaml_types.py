@@ -61,7 +61,9 @@ def _label_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
     """One file, or a list."""
     pairs: dict[str, str] = {}
     for item in node.items if isinstance(node, Sequence) else (node,):
+        before = len(reader.problems)
         pairs.update(reader.value(item, field.parse) or {})
+        reader.forgives(before)
     return pairs
 
 

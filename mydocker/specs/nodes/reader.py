@@ -42,6 +42,7 @@ class OpenFile:
         self.ignored = {*ignored}
         self.paths, self.cache = paths, cache
         self.is_compose = self.only_check = False  # only_check: nothing is to run, so this machine may lack something
+        self.absent: list[Problem] | None = None  # what it lacks for a service, if not all of them are to start
         self.needed: list[str] = []  # paths of further files that its containers need
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
@@ -94,13 +95,19 @@ class Reader(Record):
         return True
 
     def forgives(self, before: int) -> bool:
-        """Whether nothing is to run, and what was refused since BEFORE, the number of problems then, is so only because
-        of what is around the file: then it becomes warnings."""
+        """Whether what was refused since BEFORE, the number of problems then, is so only because of what is around the
+        file, and that may be all right: if nothing is to run, it becomes warnings; in a Compose file, it is noted as
+        `absent`, and matters where the service starts."""
         new = self.problems[before:]
-        if not new or self.file is None or not self.file.only_check or not all(each.outside for each in new):
+        if not new or self.file is None or not all(each.outside for each in new):
+            return False
+        if self.file.only_check:
+            self.file.warnings += new
+        elif self.file.is_compose and self.file.absent is not None:
+            self.file.absent += (each.replace(origin=each.origin.within(self.file.shown)) for each in new)
+        else:
             return False
         self.problems[before:] = []
-        self.file.warnings += new
         return True
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:
