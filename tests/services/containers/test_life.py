@@ -133,7 +133,6 @@ def test_what_is_killed_can_be_removed_at_once(kept: Command) -> None:
         output(kept, "rm", "at-once")
 
 
-
 @root
 @pytest.mark.parametrize(
     ("options", "command", "arguments", "code"),
