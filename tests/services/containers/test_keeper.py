@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -193,21 +194,23 @@ def test_a_command_that_is_killed_while_it_starts_one_leaves_nothing_half_done(k
 
 @root
 def test_a_keeper_that_was_stopped_holds_up_no_command_for_ever(kept: Command) -> None:
-    directory = run(kept, "frozen")
-    pid = keeper(directory)
-    os.kill(pid, signal.SIGSTOP)
+    pids = [keeper(run(kept, name)) for name in ("frozen", "removed")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         commands = [("stop", "frozen"), ("kill", "frozen"), ("attach", "frozen"), ("wait", "frozen")]
         running = [kept.start(*command) for command in commands]
-        assert field(kept, "frozen", "{{.State.Status}}") == "running" and kept("logs", "frozen").code == 0
-        for process in running:
-            _, complaint = process.communicate(timeout=60)
-            assert process.returncode in (1, 125) and b"the keeper of the container does not answer" in complaint
-        removed = kept("rm", "-f", "frozen", timeout=90)
-        assert (removed.code, removed.stdout) == (0, b"frozen\n"), removed
+        with kept.start("rm", "-f", "removed") as removal:
+            assert field(kept, "frozen", "{{.State.Status}}") == "running" and kept("logs", "frozen").code == 0
+            for process in running:
+                _, complaint = process.communicate(timeout=60)
+                assert process.returncode in (1, 125) and b"the keeper of the container does not answer" in complaint
+            assert removal.communicate(timeout=90) == (b"removed\n", b"") and removal.returncode == 0
     finally:
-        if pathlib.Path(f"/proc/{pid}/cmdline").exists():
-            os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    assert kept("rm", "-f", "frozen").code == 0
 
 
 @root
