@@ -163,7 +163,7 @@ def _enter(task: Task, kept: set[int]) -> None:
     _keep_only(kept)
     sandbox.confine(task.directory, ids=task.ids)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.umask(0o022)  # of directories that the archive does not mention
+    os.umask(0)  # files are made with the modes that the archive states
 
 
 def _unpack(task: Task, archive: int, orders: int, report: int) -> None:
