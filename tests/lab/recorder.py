@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mydocker.image.layer.scan import Scan
 from mydocker.image.tar.header import BLOCK, Entry
+from mydocker.image.tar.input import Input
 from mydocker.image.tar.tarsplit import Piece
+
+
+class Careful(Scan):
+    """Takes each entry as those that are unlike most."""
+
+    def _hurry(self, source: Input) -> Piece:
+        return source.block()
 
 
 class Nowhere:

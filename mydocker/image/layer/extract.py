@@ -224,7 +224,8 @@ class Extraction:
 
         self._place(path, make)
         at, name = self._directory, os.path.basename(path)
-        self._give(name, made.owner, path, at=at)
+        if entry.type != header.SYMLINK or made.owner not in self._born.values():  # links are born as files are
+            self._give(name, made.owner, path, at=at)
         if entry.type != header.SYMLINK:
             os.chmod(name, made.mode, dir_fd=at)
         if made.xattrs:
