@@ -73,9 +73,8 @@ class Scan:
         most, largest, deepest = limits.entries, limits.size, limits.depth
         chunk, start = source.present()
         while True:
-            block: Piece = chunk[start : start + BLOCK]
-            place = start + BLOCK
-            if len(block) < BLOCK:  # the chunk ends here, or in this block
+            block: Piece = chunk[start : (place := start + BLOCK)]
+            if place > len(chunk):  # the chunk ends here, or in this block
                 source.skip_to(start)
                 block = source.block()
                 chunk, place = source.present()
