@@ -69,6 +69,14 @@ mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocke
 mydocker.specs.values mydocker.specs.values.capability
 """
 
+# and to run it in a network, whose bridge is there
+WARM_NETWORK = """
+mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.programs mydocker.runtime.network
+mydocker.runtime.network.addresses mydocker.runtime.network.bridge mydocker.runtime.network.connections
+mydocker.runtime.network.firewall mydocker.runtime.network.leases mydocker.runtime.network.networks
+mydocker.runtime.plan.networks mydocker.specs.model.parts
+"""
+
 # and to execute a command in a container that runs in the background
 WARM_EXEC = """
 mydocker mydocker.bytecode mydocker.cli mydocker.cli.commands mydocker.cli.commands.exec mydocker.errors
@@ -509,6 +517,14 @@ def test_a_warm_start_imports_only_the_listed_modules(warm: set[str]) -> None:
 
 
 @pytest.mark.root
+def test_a_start_in_a_network_imports_only_the_listed_modules(warm_network: set[str]) -> None:
+    """Where another container is. What the child imports is not seen here."""
+    assert sorted(warm_network & set(HEAVY.split())) == []
+    listed = sorted([*WARM.split(), *WARM_NETWORK.split()])
+    assert sorted(name for name in warm_network if name.split(".")[0] == "mydocker") == listed
+
+
+@pytest.mark.root
 def test_a_command_in_a_container_imports_nothing_heavy(warm_exec: set[str]) -> None:
     assert sorted(warm_exec & set(HEAVY.split())) == []
 
@@ -534,6 +550,15 @@ def test_a_list_of_containers_imports_only_the_listed_modules(warm_ps: set[str])
 def warm_ps(background: Command) -> set[str]:
     """The modules that `ps` imports, where there are containers."""
     return _loaded(IN_PROCESS, "ps", "-q", "--filter", "id=none", env=background.environment)
+
+
+@pytest.fixture
+def warm_network(alpine: Command) -> Iterator[set[str]]:
+    """The modules that a run in the default network imports, in which there is another container."""
+    started = alpine("run", "-d", "--network", "bridge", "--name", "warm-network", "alpine", "sleep", "600")
+    assert started.code == 0, started
+    yield _loaded(IN_PROCESS, "run", "--network", "bridge", "alpine", "true", env=alpine.environment)
+    alpine("rm", "-f", "warm-network")
 
 
 @pytest.fixture
