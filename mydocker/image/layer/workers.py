@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mydocker import kernel, programs
 from mydocker.errors import ErrorReport, HostError, ImageError, MydockerError, StoreError
 from mydocker.image.layer import sandbox, whiteout
+from mydocker.image.layer.ahead import ahead
 from mydocker.image.layer.extract import FULL, ROOM, Extraction
 from mydocker.image.layer.scan import Scan
 from mydocker.image.model.digest import DigestReader
@@ -53,6 +54,7 @@ class Task(Record):
     ids: IdMap | None  # of the user namespace that an ordinary user unpacks in
     devices: bool
     limits: Limits
+    threads: int = 0  # besides the one that writes: up to 2 processors more for this layer
 
 
 def prepare() -> None:
@@ -208,7 +210,8 @@ def _write_layer(task: Task, archive: int, result: int) -> None:
     scan = Scan(tree, what=what, devices=task.devices, skeleton=skeleton, limits=task.limits)
     stored = iter(lambda: os.read(archive, _PIECE), b"")
     plain = inflate(stored, compression=task.compression, what=what, limits=task.limits)
-    scan.read(DigestReader(plain, digest=task.diff_id, what=f"{what}: diff ID"))
+    verified = DigestReader(ahead(plain) if task.threads > 1 else plain, digest=task.diff_id, what=f"{what}: diff ID")
+    scan.read(ahead(verified) if task.threads else verified)
     tree.finish()
     skeleton.finish()
     records = [b"h" + path for path in scan.hidden] + [b"o" + path for path in scan.opaque]
