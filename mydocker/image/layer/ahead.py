@@ -5,19 +5,17 @@ Decompression, sums and system calls let go of the interpreter's lock, so that t
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 
 _GROUP = 8  # pieces that are handed over together, as each time may wake a thread
 _AHEAD = 3  # groups
-_TURN = 0.0002  # seconds: who computes gives up the interpreter's lock for who only starts the next system call
 
 
-def ahead(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """PIECES, and after those before it what they raise. Their thread lasts no longer than the process; it waits for
-    ever if nobody wants the rest."""
+def ahead(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
+    """PIECES, and after those before it what they raise. Their thread ends with them, or soon after this is closed."""
+    is_closed = False
     made: SimpleQueue[tuple[list[bytes], BaseException | None]] = SimpleQueue()
     room: SimpleQueue[None] = SimpleQueue()
     for _ in range(_AHEAD):
@@ -30,18 +28,23 @@ def ahead(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 group.append(piece)
                 if len(group) == _GROUP:
                     room.get()
+                    if is_closed:
+                        return
                     made.put((group, None))
                     group = []
             made.put((group, StopIteration()))
         except BaseException as error:
             made.put((group, error))
 
-    sys.setswitchinterval(_TURN)
     threading.Thread(target=make, daemon=True).start()
     end = None
-    while not end:
-        group, end = made.get()
-        yield from group
+    try:
+        while not end:
+            group, end = made.get()
+            yield from group
+            room.put(None)
+    finally:
+        is_closed = True
         room.put(None)
     if not isinstance(end, StopIteration):
         raise end

@@ -14,6 +14,7 @@ import fcntl
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _PIECE = 64 << 10  # bytes that are read at once, see blob.py
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _VERIFIED = b"verified"
+_TURN = 0.0002  # seconds: a thread that computes gives the interpreter's lock to one that starts the next system call
 _PRIVILEGED = "in a container, give it --cap-add SYS_ADMIN (and --security-opt apparmor=unconfined)"
 _USER_NAMESPACES = "this takes user namespaces, which the host may forbid (kernel.unprivileged_userns_clone, AppArmor)"
 _KINDS = (ImageError, StoreError, HostError)  # what an unpacker may report; of anything else, the first
@@ -210,6 +212,8 @@ def _write_layer(task: Task, archive: int, result: int) -> None:
     scan = Scan(tree, what=what, devices=task.devices, skeleton=skeleton, limits=task.limits)
     stored = iter(lambda: os.read(archive, _PIECE), b"")
     plain = inflate(stored, compression=task.compression, what=what, limits=task.limits)
+    if task.threads:
+        sys.setswitchinterval(_TURN)
     verified = DigestReader(ahead(plain) if task.threads > 1 else plain, digest=task.diff_id, what=f"{what}: diff ID")
     scan.read(ahead(verified) if task.threads else verified)
     tree.finish()
