@@ -16,6 +16,14 @@ def enter_namespace(descriptor: int) -> None:
     _call("setns", descriptor, 0)
 
 
+def be_root() -> None:
+    """Become root of the user namespace that this process is in, having none of its ids: a process of the host's root
+    that has entered one. OSError if root does not exist there."""
+    os.setgroups([])  # or the host's would stay
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
 class Inside:
     """This process, of one thread, in the namespace that DESCRIPTOR holds open, and back in its own after the block.
 

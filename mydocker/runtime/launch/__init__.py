@@ -112,6 +112,11 @@ def plan_launch(
     host = inspect_host(ids=store.ids, file_system=store.state_file_system)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
+    if spec.userns_mode != "host" or spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
+        from mydocker.runtime.user_namespace.choose import with_ids
+
+        host, of_ids = with_ids(spec, image, host, network=changes.get("joined", ""))
+        changes |= of_ids
     spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
@@ -127,7 +132,12 @@ def plan_launch(
     changes |= {"operations": (*planned.operations, *hooks)} if hooks else {}
     if scratch:
         changes |= {"scratch": scratch, "root": planned.root.lasting()}
-    return planned.replace(**changes) if changes else planned
+    planned = planned.replace(**changes) if changes else planned
+    if planned.auto_ids and scratch:
+        from mydocker.runtime.user_namespace.ranges import settled
+
+        return settled(planned)
+    return planned
 
 
 def _settled(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, dict[str, Any]]:
