@@ -61,6 +61,14 @@ class IdMap(Record):
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
 
     @property
+    def first_groups(self) -> int:
+        """How many groups there are from 0 on without a gap."""
+        count = 0
+        for extent in sorted(self.groups, key=lambda extent: extent.inside):
+            count += extent.count if extent.inside == count else 0
+        return count
+
+    @property
     def inverted(self) -> IdMap:
         """The map the other way round."""
         return IdMap(users=_inverted(self.users), groups=_inverted(self.groups))

@@ -120,7 +120,7 @@ def take_identity(identity: Identity, *, groups: bool) -> None:
     except OSError as error:
         who = f"user {identity.uid}:{identity.gid}"
         if error.errno == errno.EINVAL:
-            message = f"{who} does not exist in this container, which an ordinary user has started"
-            raise LaunchError(message, hint=MORE_IDS) from None
+            message = f"{who} does not exist in this container: its user namespace has no such id"
+            raise LaunchError(message, hint=f"map more ids; for an ordinary user's container {MORE_IDS}") from None
         hint = "this takes CAP_SETUID and CAP_SETGID, which mydocker lacks itself"
         raise LaunchError(f"cannot become {who}: {error.strerror}", hint=hint) from None

@@ -113,10 +113,7 @@ def plan_launch(
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
     if spec.userns_mode != "host" or spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
-        from mydocker.runtime.user_namespace.choose import with_ids
-
-        host, of_ids = with_ids(spec, image, host, network=changes.get("joined", ""))
-        changes |= of_ids
+        host = _with_ids(spec, image, host, changes)
     spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
@@ -133,11 +130,23 @@ def plan_launch(
     if scratch:
         changes |= {"scratch": scratch, "root": planned.root.lasting()}
     planned = planned.replace(**changes) if changes else planned
-    if planned.auto_ids and scratch:
-        from mydocker.runtime.user_namespace.ranges import settled
+    return _with_earlier_ids(planned) if planned.auto_ids else planned
 
-        return settled(planned)
-    return planned
+
+def _with_ids(spec: ContainerSpec, image: StoredImage | None, host: Host, changes: dict[str, Any]) -> Host:
+    """HOST with the ids of the container of SPEC, if it gets others; what its plan says of them goes into CHANGES."""
+    from mydocker.runtime.user_namespace.choose import with_ids
+
+    host, found = with_ids(spec, image, host, network=changes.get("joined", ""))
+    changes |= found
+    return host
+
+
+def _with_earlier_ids(plan: LaunchPlan) -> LaunchPlan:
+    """PLAN with the ids of its last start, if it has had one."""
+    from mydocker.runtime.user_namespace.ranges import settled
+
+    return settled(plan)
 
 
 def _settled(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, dict[str, Any]]:

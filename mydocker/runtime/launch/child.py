@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.plan.operations import Operation
-    from mydocker.runtime.user_namespace.host_part import HostPart
+    from mydocker.runtime.user_namespace.part import HostPart
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
 
@@ -79,8 +79,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
     try:
         if not is_clean:
             kernel.close_all_but(fds.descriptors)  # the run directory, the cleanup process's pipe, a worker's messages
-            _wait_for_start(*fds.start)
-            _be_root(plan)
+            _wait_for_start(plan, *fds.start)
             if fds.lifeline:
                 from mydocker.runtime.launch.init import fork_under_outer_init
 
@@ -117,17 +116,13 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
     os._exit(LaunchError.exit_code)
 
 
-def _wait_for_start(start_end: int, start: int) -> None:
+def _wait_for_start(plan: LaunchPlan, start_end: int, start: int) -> None:
     """Wait until the parent lets the child begin. If it was killed before, or could not map its ids, there is nothing
-    to do."""
+    to do. This process may have no id in its user namespace until then."""
     os.close(start)
     if not os.read(start_end, 1):
         os._exit(LaunchError.exit_code)
     os.close(start_end)
-
-
-def _be_root(plan: LaunchPlan) -> None:
-    """Become root of a user namespace that is none of this user's ids."""
     if plan.own_ids:
         from mydocker.kernel.enter import be_root
 
@@ -320,6 +315,8 @@ def _open_network(plan: LaunchPlan) -> None:
     Left as they are where a user namespace has too few groups for the range, or where /proc/sys is read-only.
     """
     for name, value in NETWORK_SETTINGS:
+        if plan.own_ids and name == "ping_group_range":
+            value = b"0 %d" % (plan.own_ids.first_groups - 1)
         try:
             setting = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
@@ -349,10 +346,8 @@ def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
 def _begin_tree(plan: LaunchPlan, fds: ChildFds) -> tuple[int, Sequence[Operation]]:
     """Mount the root; a descriptor of it, and what is left of the operations."""
     if fds.built:
-        from mydocker.runtime.user_namespace.clone import attach_root
-
         leave_propagation()
-        return attach_root(fds), fds.built.operations
+        return fds.built.attach_root(), fds.built.operations
     operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
     if "mount" in plan.namespaces:
         leave_propagation()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
-    from mydocker.specs.model import ContainerSpec
     from mydocker.runtime.user_namespace.words import AutoRange
+    from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

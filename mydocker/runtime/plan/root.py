@@ -90,6 +90,8 @@ class MemoryRoot(Root):
         mount_memory(f"{run_dir}/scratch")
         root = _root_directory(run_dir)
         mount_memory(root)
+        if ids is not None:
+            os.chown(root, *(ids.outside(0, 0) or (0, 0)))
         return root
 
 

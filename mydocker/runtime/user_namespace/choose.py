@@ -28,12 +28,18 @@ def with_ids(
         return host, {}
     words.check(spec)
     _check_possible(spec, host)
-    if spec.userns_mode.partition(":")[0] != "auto":
-        ids = words.chosen(spec)
-        _check_joined(spec, ids, network)
+    joined = list(dict.fromkeys((*([network] if network else []), *spec.joined_namespaces.values())))
+    is_automatic = spec.userns_mode.partition(":")[0] == "auto"
+    if joined:
+        ids = _shared(joined)
+        if not (is_automatic or ids.is_same(words.chosen(spec))):
+            raise LaunchError(
+                f"container {os.path.basename(joined[0])} has other user and group IDs, so no namespace can be shared",
+                hint="start both with the same map, or this one with --userns auto, which takes the other's",
+            )
         return host.replace(own_ids=ids), {}
-    for run_dir in _joined(spec, network):
-        return host.replace(own_ids=idmap.of_process(_process(run_dir))), {}
+    if not is_automatic:
+        return host.replace(own_ids=words.chosen(spec)), {}
     user = spec.user.user if spec.user else 0
     layers = image.lowerdirs if image and not image.file else ()
     asked = words.automatic(spec, ranges.size_for(layers, user))
@@ -49,25 +55,20 @@ def _check_possible(spec: ContainerSpec, host: Host) -> None:
         raise LaunchError("userns_mode nomap is for ordinary users", hint="use auto")
     if "mount" not in spec.namespaces:
         raise LaunchError(f"{what} takes a mount namespace", hint="add `mount` to namespaces")
-    if spec.rootfs == "/":
-        raise LaunchError(f"{what}: the machine's own tree cannot be shown with other owners", hint="use an image")
 
 
-def _joined(spec: ContainerSpec, network: str) -> list[str]:
-    """The run directories of the containers that the one of SPEC shares a namespace with, if they have a user namespace
-    of their own."""
-    found = dict.fromkeys((*([network] if network else []), *spec.joined_namespaces.values()))
-    return [run_dir for run_dir in found if not shares(run_dir, "user")]
-
-
-def _check_joined(spec: ContainerSpec, ids: IdMap, network: str) -> None:
-    for run_dir in _joined(spec, network):
-        if not idmap.of_process(_process(run_dir)).is_same(ids):
+def _shared(run_dirs: list[str]) -> IdMap:
+    """The ids of the user namespace that the containers with RUN_DIRS are in. LaunchError if that is the host's, or not
+    one for all: what is shared belongs to it."""
+    process = {run_dir: int(os.readlink(f"{run_dir}/process")) for run_dir in run_dirs}
+    for run_dir in run_dirs:
+        if shares(run_dir, "user"):
             raise LaunchError(
-                f"container {os.path.basename(run_dir)} has other user and group IDs, so its namespaces cannot be shared",
-                hint="start both with the same map, or this one with --userns auto, which takes the other's",
+                f"container {os.path.basename(run_dir)} has the host's ids, so no namespace of it can be shared",
+                hint="start that one with --userns auto, and this one as well",
             )
-
-
-def _process(run_dir: str) -> int:
-    return int(os.readlink(f"{run_dir}/process"))
+    spaces = {os.stat(f"/proc/{pid}/ns/user").st_ino for pid in process.values()}
+    if len(spaces) > 1:
+        names = ", ".join(os.path.basename(run_dir) for run_dir in run_dirs)
+        raise LaunchError(f"containers {names} are in different user namespaces", hint="share those of one of them")
+    return idmap.of_process(process[run_dirs[0]])

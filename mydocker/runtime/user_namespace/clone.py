@@ -11,11 +11,11 @@ import os
 from mydocker import idmap, kernel
 from mydocker.kernel.enter import enter_namespace
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network.joined_container import open_namespace, shares
+from mydocker.runtime.network.joined_container import open_namespace
 from mydocker.runtime.network.rootless.inside import clone_by_helper
-from mydocker.runtime.plan.operations import attach
 from mydocker.runtime.streams import give_streams
-from mydocker.runtime.user_namespace.host_part import HostPart, build
+from mydocker.runtime.user_namespace.host_part import build
+from mydocker.runtime.user_namespace.part import HostPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ def clone_mapped(
     done: list[HostPart] = []
 
     def enter() -> None:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # the child's memory is the host's, until it executes the command
         kernel.unshare(kernel.CLONE_NEWNS)
         viewed = fds.view_sender is not None
         part = build(plan, leases=fds.leases, resolver=fds.resolver, image=fds.image, is_viewed=viewed)
@@ -62,11 +63,11 @@ def clone_mapped(
 
 def _others(plan: LaunchPlan) -> list[tuple[str, int]]:
     """The namespaces of other containers that the child begins in: each kind, with a descriptor. First the user
-    namespace of the one that owns the others, if it has one, which gives the right to enter them."""
+    namespace that owns the others, and gives the right to enter them (choose.py: it is one)."""
     run_dirs = {**plan.joined_namespaces, **({"net": plan.joined} if plan.joined else {})}
-    owners = [run_dir for run_dir in run_dirs.values() if not shares(run_dir, "user")]
-    users = [("user", open_namespace(owners[0], "user"))] if owners else []
-    return [*users, *((kind, open_namespace(run_dir, kind)) for kind, run_dir in run_dirs.items())]
+    kinds = ("user", *run_dirs) if run_dirs else ()
+    first = next(iter(run_dirs.values()), "")
+    return [(kind, open_namespace(run_dirs.get(kind, first), kind)) for kind in kinds]
 
 
 def _root_owner(plan: LaunchPlan) -> tuple[int, int]:
@@ -85,12 +86,3 @@ def _take_limits(plan: LaunchPlan) -> None:
         from mydocker.runtime.command import rlimits
 
         rlimits.allow(plan.ulimits)
-
-
-def attach_root(fds: ChildFds) -> int:
-    """In the child: a descriptor of the root of the tree, at its place. The current directory is one in which it may
-    make others to mount on."""
-    assert fds.built is not None
-    root = fds.built.root
-    attach(os.dup(root), os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    return root

@@ -10,85 +10,46 @@ the container writes belongs to its ids on the host (overlayfs.rst; Linux 5.19).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from mydocker import kernel
 from mydocker.errors import LaunchError, hint_for
-from mydocker.kernel.beneath import make_target, open_if_present
-from mydocker.record import TYPE_CHECKING, Record
+from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.run_directory import write_etc
+from mydocker.runtime.plan.machine_tree import EmptyPart, Part
 from mydocker.runtime.plan.operations import (
     PROPAGATIONS,
     READ_ONLY,
     Bind,
     CopyOnWrite,
     HostProgram,
+    MissingLink,
     Operation,
-    attach,
     is_harmless,
 )
+from mydocker.runtime.plan.root import MemoryRoot
 from mydocker.runtime.plan.volume_mounts import Fill, InlineFile, Keep, VolumeBind
 from mydocker.runtime.user_namespace.outside import scratch_by_numbers
+from mydocker.runtime.user_namespace.part import PLACES, Attached, HostPart
 from mydocker.runtime.volume.idmapped import map_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mydocker.idmap import IdMap
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
 
-PLACES = "places"  # in the memory of a run: the current directory of the child, which may make directories in it
 
-
-class HostPart(Record):
-    """What the child gets: descriptors of the root and, for those who look into the container, of the scratch directory,
-    attached nowhere; and the operations that are left."""
-
-    root: int
-    scratch: int | None
-    operations: tuple[Operation, ...]
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """Those that the child needs."""
-        trees = [each.tree for each in self.operations if isinstance(each, Attached)]
-        return (self.root, *trees, *([] if self.scratch is None else [self.scratch]))
-
-
-class Attached(Operation):
-    """The detached mount `tree`, of `what`, attached at the target; `if_missing`: unless something is there."""
-
-    what: str
-    tree: int
-    directory: bool
-    follow: bool = True
-    if_missing: bool = False
-
-    @property
-    def title(self) -> str:
-        return self.what
-
-    def apply(self, root: int) -> None:
-        if self.if_missing and (found := open_if_present(root, self.target, follow=True)) is not None:
-            os.close(found)
-            os.close(self.tree)
-            return
-        attach(self.tree, make_target(root, self.target, directory=self.directory, follow=self.follow))
-
-
-def build(
-    plan: LaunchPlan, *, leases: Sequence[Lease], resolver: str, image: int | None, is_viewed: bool
-) -> HostPart:
+def build(plan: LaunchPlan, *, leases: Sequence[Lease], resolver: str, image: int | None, is_viewed: bool) -> HostPart:
     """In a process of the host's root that has a mount namespace of its own: mount what PLAN says, and write its files.
     The current directory becomes that of PLACES. Raises LaunchError, OSError. The rest is what ChildFds says."""
     assert plan.own_ids is not None
     operations = [operation.ahead() for operation in plan.operations]  # while mounts still propagate
-    copies = {each: each.clone() for each in operations if _is_bind(each, plan)}
-    from mydocker.runtime.launch.child import leave_propagation
-
-    leave_propagation()
+    copies = dict(_copies(operations, plan))
+    kernel.set_propagation("/", kernel.MS_REC | kernel.MS_SLAVE)
     path = plan.root.mount(plan.run_dir, image=image, ids=plan.own_ids)
     write_etc(plan, leases, resolver=resolver)
     owner = plan.own_ids.outside(0, 0)
@@ -112,10 +73,12 @@ def build(
     return HostPart(root=root, scratch=scratch, operations=tuple(each for each in left if each is not None))
 
 
-def _is_bind(operation: Operation, plan: LaunchPlan) -> bool:
-    """Whether OPERATION copies a mount that is there already."""
+def _copies(operations: list[Operation], plan: LaunchPlan) -> Iterator[tuple[Operation, int]]:
+    """The binds among OPERATIONS of what is mounted already, each with a copy of that mount."""
     own = (f"{plan.run_dir}/", "/proc/", "/sys/")
-    return isinstance(operation, Bind) and not f"{operation.source}/".startswith(own)
+    for operation in operations:
+        if isinstance(operation, Bind) and not f"{operation.source}/".startswith(own):
+            yield operation, operation.clone()
 
 
 def _prepared(operation: Operation, plan: LaunchPlan, *, root: int, copy: int | None) -> Operation | None:
@@ -138,8 +101,12 @@ def _begun(operation: Operation, plan: LaunchPlan, root: int, copy: int | None) 
             return operation.replace(place=os.path.basename(operation.place))
         case InlineFile():
             return _written(operation, plan.own_ids)
+        case MissingLink() if isinstance(plan.root, MemoryRoot):  # in a directory of the machine, which it cannot write
+            return None
+        case Part() if not os.path.isdir(operation.source):  # it is gone
+            return None
         case CopyOnWrite():
-            return _copied_on_write(operation)
+            return _copied_on_write(operation, plan.own_ids)
         case HostProgram():
             bind = Bind(target=operation.target, source=operation.target, attributes=READ_ONLY | kernel.ATTR_NODEV)
             return _bound(bind, bind.clone(), plan.own_ids).replace(if_missing=not operation.replace_existing)
@@ -182,12 +149,22 @@ def _written(file: InlineFile, ids: IdMap) -> Attached:
     return _bound(bind, bind.clone(), ids)
 
 
-def _copied_on_write(volume: CopyOnWrite) -> Attached:
-    """The overlay of VOLUME. Its files have the owners that they have on the host, as those of other volumes."""
+def _copied_on_write(volume: CopyOnWrite, ids: IdMap) -> Attached:
+    """The overlay of VOLUME, or its read-only mount. Its files have the owners that they have on the host, as those of
+    other volumes; an empty directory is the container's."""
     volume.make_scratch()
+    if isinstance(volume, EmptyPart):
+        os.chown(f"{volume.scratch}/upper", *(ids.outside(0, 0) or (0, 0)))
     place = f"{volume.scratch}.mounted"
     os.makedirs(place)
-    volume.mount(place)
+    try:
+        volume.mount(place)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        attributes = READ_ONLY | kernel.ATTR_NODEV
+        bind = Bind(target=volume.target, source=volume.source, attributes=attributes, recursive=True)
+        return _bound(bind, bind.clone(), ids)
     tree = kernel.clone_tree(place)
     kernel.umount(place)
     os.rmdir(place)

@@ -17,9 +17,9 @@ _HOST_ROOT = 2**32 - 3  # as which the host's root appears: overlayfs has direct
 
 
 def scratch_by_numbers(scratch: int, ids: IdMap) -> int:
-    """A descriptor of a detached mount of the directory open at SCRATCH, in which a container with IDS has written, with
-    the owners that the container sees; what is mounted below keeps its own. What the host's root makes there is the
-    container's root's. LaunchError."""
+    """A descriptor of a detached mount of the directory open at SCRATCH, in which a container with IDS has written:
+    with the owners that the container sees. What is mounted below keeps its own. What the host's root makes there is
+    the container's root's. LaunchError."""
     shown = ids.inverted
     users, groups = (_with_host_root(extents) for extents in (shown.users, shown.groups))
     tree = kernel.clone_tree("", directory=scratch, recursive=True)
