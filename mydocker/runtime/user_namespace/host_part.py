@@ -106,7 +106,7 @@ def _begun(operation: Operation, plan: LaunchPlan, root: int, copy: int | None) 
         case Part() if not os.path.isdir(operation.source):  # it is gone
             return None
         case CopyOnWrite():
-            return _copied_on_write(operation, plan.own_ids)
+            return _copied_on_write(operation, plan)
         case HostProgram():
             bind = Bind(target=operation.target, source=operation.target, attributes=READ_ONLY | kernel.ATTR_NODEV)
             return _bound(bind, bind.clone(), plan.own_ids).replace(if_missing=not operation.replace_existing)
@@ -149,12 +149,17 @@ def _written(file: InlineFile, ids: IdMap) -> Attached:
     return _bound(bind, bind.clone(), ids)
 
 
-def _copied_on_write(volume: CopyOnWrite, ids: IdMap) -> Attached:
+def _copied_on_write(volume: CopyOnWrite, plan: LaunchPlan) -> Attached:
     """The overlay of VOLUME, or its read-only mount. Its files have the owners that they have on the host, as those of
     other volumes; an empty directory is the container's."""
+    ids = plan.own_ids
+    assert ids is not None
     volume.make_scratch()
     if isinstance(volume, EmptyPart):
         os.chown(f"{volume.scratch}/upper", *(ids.outside(0, 0) or (0, 0)))
+    if isinstance(volume, Part):  # the machine's directories are closed to the container, which mounts there
+        for path in _missing(volume.target, plan):
+            os.close(os.open(f"{volume.scratch}/upper/{path}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
     place = f"{volume.scratch}.mounted"
     os.makedirs(place)
     try:
@@ -169,3 +174,11 @@ def _copied_on_write(volume: CopyOnWrite, ids: IdMap) -> Attached:
     kernel.umount(place)
     os.rmdir(place)
     return Attached(target=volume.target, what=volume.title, tree=tree, directory=True, follow=volume.follow)
+
+
+def _missing(directory: str, plan: LaunchPlan) -> Iterator[str]:
+    """The names of files that PLAN mounts in DIRECTORY of the machine, and that the machine lacks."""
+    for operation in plan.operations:
+        above, name = os.path.split(operation.target)
+        if isinstance(operation, Bind) and above == directory and not os.path.lexists(operation.target):
+            yield name
