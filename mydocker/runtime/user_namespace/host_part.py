@@ -65,12 +65,13 @@ def build(plan: LaunchPlan, *, leases: Sequence[Lease], resolver: str, image: in
         os.mkdir(name, 0o755)
         os.chown(name, *owner)
     os.chdir(PLACES)
+    locked = [_locked(each, f"mount-{number}") for number, each in enumerate(left) if each is not None]
     scratch = None
     if is_viewed:
         written = os.open(f"{plan.run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         scratch = scratch_by_numbers(written, plan.own_ids)
         os.close(written)
-    return HostPart(root=root, scratch=scratch, operations=tuple(each for each in left if each is not None))
+    return HostPart(root=root, scratch=scratch, operations=tuple(locked))
 
 
 def _copies(operations: list[Operation], plan: LaunchPlan) -> Iterator[tuple[Operation, int]]:
@@ -89,6 +90,14 @@ def _prepared(operation: Operation, plan: LaunchPlan, *, root: int, copy: int | 
     except OSError as error:
         what = f"{operation.title} {operation.target}"
         raise LaunchError(f"cannot set up {what}: {error.strerror}", hint=hint_for(error)) from None
+
+
+def _locked(operation: Operation, place: str) -> Operation:
+    """OPERATION, with flags of its mount that the container cannot take away; not of one that is to propagate, which
+    the copy for the container's namespace would not."""
+    if isinstance(operation, Attached) and operation.is_private:
+        return operation.placed(place)
+    return operation
 
 
 def _begun(operation: Operation, plan: LaunchPlan, root: int, copy: int | None) -> Operation | None:
@@ -129,7 +138,15 @@ def _bound(bind: Bind, tree: int, ids: IdMap) -> Attached:
     attributes = bind.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else bind.attributes
     kernel.set_attributes(tree, attributes, recursive=bind.recursive, propagation=PROPAGATIONS[bind.propagation])
     directory = stat.S_ISDIR(status.st_mode)
-    return Attached(target=bind.target, what=bind.title, tree=tree, directory=directory, follow=bind.follow)
+    is_private = bind.propagation == "private"
+    return Attached(
+        target=bind.target,
+        what=bind.title,
+        tree=tree,
+        directory=directory,
+        follow=bind.follow,
+        is_private=is_private,
+    )
 
 
 def _own(volume: str, ids: IdMap) -> None:

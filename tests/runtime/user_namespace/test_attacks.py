@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import stat
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -92,6 +93,28 @@ def test_two_with_automatic_ranges_are_strangers(ranged: Command, ended: list[st
     assert attacked.stdout.splitlines()[-1] == b"0" and b"DONE" not in attacked.stdout, attacked
     assert attacked.stdout.count(b"not permitted") == 1 and attacked.stdout.count(b"denied") == 2, attacked
     assert ranged("exec", "victim", "cat", "/host/mine").stdout == b"mine\n"
+
+
+def test_a_read_only_volume_stays_so(alpine: Command, shared: pathlib.Path) -> None:
+    script = "mount -o remount,bind,rw /host && echo DONE; touch /host/new && echo DONE"
+    for more in (("--cap-add", "SYS_ADMIN"), ("--privileged",)):
+        said = _attempt(alpine, script, *MAP, *more, "-v", f"{shared}:/host:ro")
+        assert b"Read-only file system" in said and b"DONE" not in said
+    assert not (shared / "new").exists()
+
+
+def test_capabilities_of_files_count_in_its_own_namespace_alone(alpine: Command, shared: pathlib.Path) -> None:
+    (shared / "busybox").write_bytes(pathlib.Path("/bin/busybox").read_bytes())
+    (shared / "busybox").chmod(0o755)
+    chown = struct.pack("<5I", 0x02000001, 1, 0, 0, 0)  # linux/capability.h, struct vfs_cap_data: CAP_CHOWN, effective
+    os.setxattr(shared / "busybox", "security.capability", chown)
+    script = (
+        "/host/busybox grep CapEff /proc/self/status; /host/busybox chown 405 /host/secret /srv/removed; ls -n /srv"
+    )
+    said = _attempt(alpine, script, *MAP, "-u", "guest", "-v", f"{shared}:/host").decode()
+    assert "CapEff:\t0000000000000001" in said and "/host/secret: Invalid argument" in said, said
+    assert [line.split()[2] for line in said.splitlines() if line.endswith("removed")] == ["405"], said
+    assert (shared / "secret").stat().st_uid == 0
 
 
 def test_no_group_of_the_host_s_is_left(alpine: Command) -> None:
