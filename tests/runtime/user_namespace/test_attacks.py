@@ -156,6 +156,8 @@ def test_a_store_on_a_file_system_without_idmapped_mounts(on_overlay: Command) -
     assert (done.stdout, done.code) == (b"", 125)
     assert b"the file system of the image's layers has no idmapped mounts" in done.stderr and b"ext4" in done.stderr
     assert on_overlay("run", *NONE, "owned", "true").code == 0
+    checks = {each["name"]: each for each in json.loads(on_overlay("doctor", "--format", "json").stdout)["findings"]}
+    assert checks["own ids"]["state"] == "weaker" and "no idmapped mounts" in checks["own ids"]["detail"]
 
 
 @pytest.mark.parametrize(
