@@ -48,7 +48,8 @@ pull_policy: never
 
 def _pytest(directory: pathlib.Path, *words: str, env: dict[str, str] | None = None) -> tuple[str, int]:
     """What a pytest in DIRECTORY says, and its exit code."""
-    command = [sys.executable, "-m", "pytest", "--rootdir=.", "-p", "no:cacheprovider", "-rA", "--strict-markers", *words]
+    options = ["--rootdir=.", "-p", "no:cacheprovider", "-rA", "--strict-markers"]
+    command = [sys.executable, "-m", "pytest", *options, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, env={**environment, "COLUMNS": "200", **(env or {})}
