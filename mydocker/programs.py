@@ -10,7 +10,6 @@ import errno
 import os
 import select
 import time
-from contextlib import suppress
 
 from mydocker import kernel
 from mydocker.errors import HostError, hint_for
@@ -172,21 +171,26 @@ def _interrupt(process: Any, output: BinaryIO) -> None:
         time.sleep(_SETTLING)
         if leaves := _leaves(process.pgid):
             for each in leaves:
-                with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGINT)
+                _send(os.kill, each, signal.SIGINT)
             _await_end(process, output, _SHORT_PATIENCE)
         os.killpg(process.pgid, signal.SIGINT)
         _await_end(process, output, _PATIENCE)
     except (KeyboardInterrupt, ProcessLookupError):
         pass
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pgid, signal.SIGKILL)
+        _send(os.killpg, process.pgid, signal.SIGKILL)
         process.wait()
         for descriptor in held:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            _send(signal.pidfd_send_signal, descriptor, signal.SIGKILL)
             os.close(descriptor)
+
+
+def _send(call: Callable[[int, int], None], receiver: int, number: int) -> None:
+    """Have CALL send signal NUMBER to RECEIVER, which may have ended."""
+    try:  # noqa: SIM105  # contextlib is not on the path of a start in a network
+        call(receiver, number)
+    except ProcessLookupError:
+        pass
 
 
 def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
@@ -216,9 +220,12 @@ def _processes() -> dict[int, tuple[int, int]]:
     """The parent and the group of each process (proc(5), stat)."""
     found = {}
     for name in filter(is_whole_number, os.listdir("/proc")):
-        with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-            _, parent, group, *_ = file.read().rpartition(b")")[2].split()
-            found[int(name)] = int(parent), int(group)
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                _, parent, group, *_ = file.read().rpartition(b")")[2].split()
+        except OSError:  # it has ended
+            continue
+        found[int(name)] = int(parent), int(group)
     return found
 
 

@@ -52,6 +52,7 @@ TEXT = "text"  # what is only to be read: diagrams
 NOT_OURS = {"--upgrade-deps", "--lf", "--with-docker", "--vars"}
 NOT_OURS |= {"--isolation", "--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"}  # Docker's on Windows
 NOT_OURS |= {"--context"}  # kubectl's
+NOT_OURS |= {"--json", "--only"}  # those of tests/bench
 MIGRATE = ROOT / "docs" / "migrate.md"
 IMAGES = """
 library/alpine:3.20 library/alpine:latest library/debian:latest library/python:3.12 library/nginx:1.27 team/app:2

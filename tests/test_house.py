@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -67,6 +67,14 @@ mydocker.runtime.plan.operations mydocker.runtime.plan.root mydocker.runtime.pla
 mydocker.runtime.seccomp mydocker.runtime.streams mydocker.runtime.streams.relay mydocker.specs mydocker.specs.argv
 mydocker.specs.assemble mydocker.specs.field_types mydocker.specs.fields mydocker.specs.flags mydocker.specs.model
 mydocker.specs.values mydocker.specs.values.capability
+"""
+
+# and to run it in a network, whose bridge is there
+WARM_NETWORK = """
+mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.programs mydocker.runtime.network
+mydocker.runtime.network.addresses mydocker.runtime.network.bridge mydocker.runtime.network.connections
+mydocker.runtime.network.firewall mydocker.runtime.network.leases mydocker.runtime.network.networks
+mydocker.runtime.plan.networks mydocker.specs.model.parts
 """
 
 # and to execute a command in a container that runs in the background
@@ -493,6 +501,49 @@ def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) ->
     return set(done.stderr.split())
 
 
+# what a batch imports only where it is asked for: services of a project, differences of texts, plans of others
+NOT_FOR_A_BATCH = """
+ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down
+mydocker.testing.cases.project typing
+"""
+COLLECTED = """
+from mydocker.cli import main
+early = []
+def note(phase, info):
+    if not hasattr(sys.modules.get("mydocker.cli.commands.test"), "test_command"):
+        early.append(info)
+gc.callbacks.append(note)
+main()
+print(len(early), gc.isenabled(), gc.get_freeze_count() > 1000)
+"""
+
+
+@pytest.fixture
+def batch(tmp_path: pathlib.Path) -> Callable[[str], list[str]]:
+    """A function that runs `test --list`, of one case, by CODE, and returns the words that CODE prints last."""
+    (tmp_path / "a.smoke.yaml").write_text("image: alpine\nexpect: {stdout: x}\n")
+
+    def run(code: str) -> list[str]:
+        code = f"import gc, sys; sys.path.append({str(pathlib.Path(mydocker.__file__).parent.parent)!r})\n{code}"
+        words = [sys.executable, "-P", "-c", code, "test", "--list", str(tmp_path)]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
+
+    return run
+
+
+def test_a_batch_imports_nothing_that_it_may_not_need(batch: Callable[[str], list[str]]) -> None:
+    loaded = batch(
+        "before = set(sys.modules); from mydocker.cli import main; main(); print(*set(sys.modules) - before)"
+    )
+    assert "mydocker.testing.batch.pool" in loaded
+    assert sorted({*loaded} & {*NOT_FOR_A_BATCH.split()}) == []
+
+
+def test_nothing_is_collected_while_a_command_is_imported(batch: Callable[[str], list[str]]) -> None:
+    """And what has been imported is not looked at from then on."""
+    assert batch(COLLECTED) == ["0", "True", "True"]
+
+
 def test_importing_the_package_imports_nothing_else() -> None:
     assert _loaded("import mydocker") == {"mydocker"}
 
@@ -506,6 +557,14 @@ def test_a_warm_start_imports_nothing_heavy(warm: set[str]) -> None:
 def test_a_warm_start_imports_only_the_listed_modules(warm: set[str]) -> None:
     """A module more is a decision: it costs each start, so it is written down here."""
     assert sorted(name for name in warm if name.split(".")[0] == "mydocker") == WARM.split()
+
+
+@pytest.mark.root
+def test_a_start_in_a_network_imports_only_the_listed_modules(warm_network: set[str]) -> None:
+    """Where another container is. What the child imports is not seen here."""
+    assert sorted(warm_network & set(HEAVY.split())) == []
+    listed = sorted([*WARM.split(), *WARM_NETWORK.split()])
+    assert sorted(name for name in warm_network if name.split(".")[0] == "mydocker") == listed
 
 
 @pytest.mark.root
@@ -534,6 +593,15 @@ def test_a_list_of_containers_imports_only_the_listed_modules(warm_ps: set[str])
 def warm_ps(background: Command) -> set[str]:
     """The modules that `ps` imports, where there are containers."""
     return _loaded(IN_PROCESS, "ps", "-q", "--filter", "id=none", env=background.environment)
+
+
+@pytest.fixture
+def warm_network(alpine: Command) -> Iterator[set[str]]:
+    """The modules that a run in the default network imports, in which there is another container."""
+    started = alpine("run", "-d", "--network", "bridge", "--name", "warm-network", "alpine", "sleep", "600")
+    assert started.code == 0, started
+    yield _loaded(IN_PROCESS, "run", "--network", "bridge", "alpine", "true", env=alpine.environment)
+    alpine("rm", "-f", "warm-network")
 
 
 @pytest.fixture

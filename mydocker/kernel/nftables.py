@@ -27,9 +27,10 @@ INET, IPV4, BRIDGE, IPV6 = 1, 2, 7, 10  # families, linux/netfilter.h
 
 SUBSYSTEM = 10  # NFNL_SUBSYS_NFTABLES
 BATCH_BEGIN, BATCH_END = 16, 17
-_GETCHAIN, _NEWSETELEM, _DELSETELEM = 4, 12, 14
+_GETTABLE, _GETCHAIN, _NEWSETELEM, _DELSETELEM = 1, 4, 12, 14
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _LIST_ELEMENT = 1, 2, 3, 1
 _ELEMENT_KEY, _ELEMENT_DATA, _DATA_VALUE = 1, 2, 1
+_TABLE_NAME = 1
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _HOOK_NUMBER = 1
 _FORWARD, _DROP = 2, 0
@@ -117,6 +118,19 @@ def _parts(elements: Iterable[Element]) -> Iterator[list[Element]]:
     while left:
         yield left[:_TOGETHER]
         left = left[_TOGETHER:]
+
+
+def has_table(family: int, name: str) -> bool:
+    """Whether there is a table NAME of FAMILY."""
+    request = Request(
+        kind=SUBSYSTEM << 8 | _GETTABLE, payload=header(family, 0) + attribute(_TABLE_NAME, text(name)), about=name
+    )
+    try:
+        with Channel(NETFILTER) as channel:
+            channel.query(request)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def forwarding_chains() -> list[Chain]:

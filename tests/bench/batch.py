@@ -1,6 +1,6 @@
 """How long a hundred containers take, as a batch of mydocker, next to as many runs of the runtimes that are installed.
 
-    sudo .venv/bin/python tests/bench/batch.py [-n ROUNDS] [--containers N] [--with-docker]
+    sudo .venv/bin/python tests/bench/batch.py [-n ROUNDS] [--containers N] [--with-docker] [--alone] [--json]
 
 Each container runs `true` in an image that is present, without a network. mydocker has a spec file for each, and runs
 all in one process, one after the other and two at once; of the others each run is a process. Medians and ratios
@@ -9,11 +9,12 @@ are of one session and compare with no other. The last line is about a thousand 
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import statistics
 import tempfile
 
+import figures
+from figures import Figures
 from peers import OURS, Contestant, contestants
 
 LOADED = 1000
@@ -21,12 +22,14 @@ SPEC = "name: number {number}\nimage: alpine\ncommand: ['true']\nnetwork_mode: n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=3, metavar="ROUNDS", help="rounds (default: %(default)s)")
-    parser.add_argument("--containers", type=int, default=100, metavar="N", help="of a round (default: %(default)s)")
-    parser.add_argument("--with-docker", action="store_true", help="start a dockerd for the comparison")
-    options = parser.parse_args()
-    with contestants(with_docker=options.with_docker) as (mydocker, ready), tempfile.TemporaryDirectory() as directory:
+    parser = figures.parser(__doc__)
+    parser.add_argument("-n", type=figures.count, default=3, metavar="ROUNDS", help="rounds (default: %(default)s)")
+    containers = "containers of a round (default: %(default)s)"
+    parser.add_argument("--containers", type=figures.count, default=100, metavar="N", help=containers)
+    options = figures.parsed(parser)
+    found = Figures("batch", as_json=options.json)
+    peers = contestants(with_docker=options.with_docker, alone=options.alone)
+    with peers as (mydocker, ready), tempfile.TemporaryDirectory() as directory:
         few, many = pathlib.Path(directory, "few"), pathlib.Path(directory, "many")
         environment = dict(mydocker.environment)
         batches = {
@@ -35,17 +38,20 @@ def main() -> None:
         }
         _write(few, options.containers)
         _write(many, LOADED)
-        rounds: dict[str, list[float]] = {name: [] for name in (*batches, *ready)}
+        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in (*batches, *ready)}
         for _ in range(options.n):
             for name, contestant in batches.items():
-                rounds[name].append(contestant.seconds())
+                rounds[name].append(contestant.measure())
             for name, contestant in ready.items():
-                rounds[name].append(sum(contestant.seconds() for _ in range(options.containers)))
-        _report(rounds, options.containers)
+                runs = [contestant.measure() for _ in range(options.containers)]
+                rounds[name].append((sum(took for took, _ in runs), sum(used for _, used in runs)))
+        _report(rounds, options.containers, found)
         files = [str(path) for path in sorted(many.iterdir())]
         loading = Contestant(mydocker.argv("check", *files), environment)
-        seconds = statistics.median(loading.seconds() for _ in range(options.n))
-        print(f"\nmydocker check of {LOADED} files: {seconds:.2f} s")
+        seconds = [loading.seconds() for _ in range(options.n)]
+        found.add(f"mydocker check of {LOADED} files", "s", seconds)
+        found.say(f"\nmydocker check of {LOADED} files: {statistics.median(seconds):.2f} s")
+    found.finish()
 
 
 def _write(directory: pathlib.Path, count: int) -> None:
@@ -54,14 +60,19 @@ def _write(directory: pathlib.Path, count: int) -> None:
         (directory / f"{number:04}.smoke.yaml").write_text(SPEC.format(number=number))
 
 
-def _report(rounds: dict[str, list[float]], count: int) -> None:
+def _report(rounds: dict[str, list[tuple[float, float]]], count: int, found: Figures) -> None:
     """A line for each contestant: milliseconds for a container, its process's start included."""
-    medians = {name: statistics.median(seconds) / count * 1000 for name, seconds in rounds.items()}
-    first, *_ = medians.values()
-    some = len(rounds[OURS])
-    print(f"\n{f'median of {some} x {count} containers':36}{'ms for one':>12}{'times the batch':>18}")
-    for name, median in medians.items():
-        print(f"{name:36}{median:12.1f}{median / first:18.2f}")
+    of_one = {
+        name: [(took / count * 1000, used / count * 1000) for took, used in each] for name, each in rounds.items()
+    }
+    medians = {name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in of_one.items()}
+    (first, _), *_ = medians.values()
+    title = f"median of {len(rounds[OURS])} x {count} containers"
+    found.say(f"\n{title:36}{'ms for one':>12}{'processor':>11}{'times the batch':>18}")
+    for name, (took, used) in medians.items():
+        found.add(name, "ms", (each[0] for each in of_one[name]))
+        found.add(f"{name}, processor", "ms", (each[1] for each in of_one[name]))
+        found.say(f"{name:36}{took:12.1f}{used:11.1f}{took / first:18.2f}")
 
 
 if __name__ == "__main__":

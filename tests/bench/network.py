@@ -1,6 +1,6 @@
 """What a private network and a published port cost, next to Docker and Podman with their default networks.
 
-    sudo .venv/bin/python tests/bench/network.py [-n RUNS] [--with-docker]
+    sudo .venv/bin/python tests/bench/network.py [-n RUNS] [--with-docker] [--alone] [--starts] [--json]
 
 First the start of a container that does nothing, with a network and without; mydocker's row `in turn` has another
 container in the network meanwhile, so that its bridge is there. Then a server in a container, by the host's loopback
@@ -10,7 +10,6 @@ turns; ratios are of one session.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import hashlib
@@ -25,6 +24,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
+import figures
+from figures import Figures
 from peers import OURS, Contestant, contestants
 
 SIZE = 1 << 30
@@ -36,26 +37,32 @@ DOCKER = "docker run (default network)"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=20, metavar="RUNS", help="runs of each (default: %(default)s)")
-    parser.add_argument("--with-docker", action="store_true", help="start a dockerd for the comparison")
-    options = parser.parse_args()
-    with contestants(with_docker=options.with_docker) as (_, ready), tempfile.TemporaryDirectory() as directory:
-        server = f"{directory}/server"
-        source = pathlib.Path(__file__).with_name("server.c")
-        subprocess.run(["gcc", "-O2", "-static", "-o", server, source], check=True)
+    parser = figures.parser(__doc__)
+    parser.add_argument(
+        "-n", type=figures.count, default=20, metavar="RUNS", help="runs of each (default: %(default)s)"
+    )
+    parser.add_argument("--starts", action="store_true", help="no traffic")
+    options = figures.parsed(parser)
+    found = Figures("network", as_json=options.json)
+    peers = contestants(with_docker=options.with_docker, alone=options.alone)
+    with peers as (_, ready), tempfile.TemporaryDirectory() as directory:
         networked = {BRIDGE: _instead(ready[OURS], "bridge"), IN_A_ROW: _instead(ready[OURS], "bridge")}
         if "podman run" in ready:
             networked["podman run (default network)"] = _instead(ready["podman run"], None)
         if DOCKER in ready:
             networked[DOCKER] = ready[DOCKER]
-        _starts({OURS: ready[OURS], **networked}, options.n)
+        _starts({OURS: ready[OURS], **networked}, options.n, found)
         networked.pop(IN_A_ROW)
-        for name, contestant in networked.items():
+        server = f"{directory}/server"
+        if not options.starts:
+            source = pathlib.Path(__file__).with_name("server.c")
+            subprocess.run(["gcc", "-O2", "-static", "-o", server, source], check=True)
+        for name, contestant in {} if options.starts else networked.items():
             for address in ("127.0.0.1", _other_address()):
                 if name == DOCKER and address != "127.0.0.1":
                     continue  # its daemon has a network namespace with no other address
-                _traffic(name, contestant, address, server=server)
+                _traffic(name, contestant, address, server=server, found=found)
+    found.finish()
 
 
 def _instead(contestant: Contestant, network: str | None) -> Contestant:
@@ -66,7 +73,7 @@ def _instead(contestant: Contestant, network: str | None) -> Contestant:
     return Contestant(argv, contestant.env)
 
 
-def _starts(contestants: dict[str, Contestant], runs: int) -> None:
+def _starts(contestants: dict[str, Contestant], runs: int, found: Figures) -> None:
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(runs):
         for name, contestant in contestants.items():
@@ -76,9 +83,10 @@ def _starts(contestants: dict[str, Contestant], runs: int) -> None:
                 time.sleep(0.6)
             times[name].append(contestant.seconds())
     medians = {name: statistics.median(each) * 1000 for name, each in times.items()}
-    print(f"\n{'start, median of ' + str(runs):36}{'ms':>8}{'over no network':>17}{'times mydocker':>16}")
+    found.say(f"\n{'start, median of ' + str(runs):36}{'ms':>8}{'over no network':>17}{'times mydocker':>16}")
     for name, median in medians.items():
-        print(f"{name:36}{median:8.1f}{median - medians[OURS]:17.1f}{median / medians[BRIDGE]:16.2f}")
+        found.add(name, "ms", (each * 1000 for each in times[name]))
+        found.say(f"{name:36}{median:8.1f}{median - medians[OURS]:17.1f}{median / medians[BRIDGE]:16.2f}")
 
 
 @contextlib.contextmanager
@@ -94,14 +102,18 @@ def _running(contestant: Contestant, server: str) -> Iterator[None]:
             process.wait()
 
 
-def _traffic(name: str, contestant: Contestant, address: str, *, server: str) -> None:
+def _traffic(name: str, contestant: Contestant, address: str, *, server: str, found: Figures) -> None:
     with _running(contestant, server), _inside_of_docker(name, contestant):
         _wait(address)
         gigabyte = _seconds(lambda: _fetch_all(address))
         in_turn = _seconds(lambda: [_fetch(address, "/small") for _ in range(IN_TURN)])
         at_once = _seconds(lambda: _at_once(address))
-    print(f"{name + ', ' + address:52}1 GB {SIZE / gigabyte / 1e6:6.0f} MB/s", end="")
-    print(f"{in_turn / IN_TURN * 1000:8.2f} ms a connection{at_once:8.2f} s for {AT_ONCE} at once")
+    subject = f"{name}, {address}"
+    found.add(f"{subject}, 1 GB", "MB/s", [SIZE / gigabyte / 1e6])
+    found.add(f"{subject}, a connection", "ms", [in_turn / IN_TURN * 1000])
+    found.add(f"{subject}, {AT_ONCE} at once", "s", [at_once])
+    found.say(f"{subject:52}1 GB {SIZE / gigabyte / 1e6:6.0f} MB/s", end="")
+    found.say(f"{in_turn / IN_TURN * 1000:8.2f} ms a connection{at_once:8.2f} s for {AT_ONCE} at once")
 
 
 @contextlib.contextmanager

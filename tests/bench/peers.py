@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -30,7 +32,12 @@ class Contestant:
         self.argv, self.env = argv, env
 
     def seconds(self) -> float:
-        before = time.perf_counter()
+        """How long one run takes."""
+        return self.measure()[0]
+
+    def measure(self) -> tuple[float, float]:
+        """Seconds that one run takes, and of the processor: its processes' that have ended with it, no daemon's."""
+        before, used = time.perf_counter(), processor_time()
         subprocess.run(
             self.argv,
             env=self.env,
@@ -39,14 +46,21 @@ class Contestant:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        return time.perf_counter() - before
+        return time.perf_counter() - before, processor_time() - used
+
+
+def processor_time() -> float:
+    """Seconds, user's and system's, of our children that have ended, and of those that they have waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 @contextmanager
-def contestants(*, with_docker: bool) -> Iterator[tuple[Command, dict[str, Contestant]]]:
-    """mydocker with a store in which `alpine` is present; and by name each command line that runs `true` in it.
+def contestants(*, with_docker: bool, alone: bool = False) -> Iterator[tuple[Command, dict[str, Contestant]]]:
+    """mydocker with a store in which `alpine` is present; and by name each command line that runs `true` in it, of
+    mydocker only if it is ALONE.
 
-    Says what is left out, and why.
+    Says on standard error what is left out, and why. SystemExit if mydocker cannot be run.
     """
     with ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -54,14 +68,18 @@ def contestants(*, with_docker: bool) -> Iterator[tuple[Command, dict[str, Conte
         registry.push(busybox.alpine(docker=True), "library/alpine")
         mydocker = command(directory, registry=registry.address)
         ready: dict[str, Contestant] = {}
-        for name, prepare in _preparations(directory, stack, mydocker, registry.address, with_docker=with_docker):
+        prepared = _preparations(directory, stack, mydocker, registry.address, with_docker=with_docker)
+        for name, prepare in itertools.islice(prepared, 1 if alone else None):
             try:
                 ready[name] = prepare()
                 ready[name].seconds()  # the first start fills caches, and shows whether it works at all
             except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
                 ready.pop(name, None)
                 reason = getattr(error, "stderr", None) or str(error).encode()
-                print(f"without {name}: {reason.decode(errors='replace').strip().splitlines()[-1:]}")
+                text = f"without {name}: {reason.decode(errors='replace').strip().rpartition(chr(10))[2]}"
+                if name == OURS:
+                    raise SystemExit(text) from None
+                print(text, file=sys.stderr)
         yield mydocker, ready
 
 
@@ -78,7 +96,7 @@ def _preparations(
         yield "docker run (default network)", lambda: _docker(docker)
         yield "docker run", lambda: _docker(docker, "--network", "none")
     else:
-        print("without docker run: --with-docker starts a daemon for it")
+        print("without docker run: --with-docker starts a daemon for it", file=sys.stderr)
 
 
 def _ours(mydocker: Command) -> Contestant:

@@ -1,16 +1,16 @@
 """How long a pull takes, next to Podman's and Docker's: a large image from a registry on this machine.
 
-    sudo .venv/bin/python tests/bench/pull.py [-n RUNS] [--megabytes SIZE] [--files COUNT]
+    sudo .venv/bin/python tests/bench/pull.py [-n RUNS] [--megabytes SIZE] [--files COUNT] [--alone] [--json]
 
 Each pull gets an ext4 file system made anew in memory: on one where much has been deleted, ext4 is up to ten times
 slower. Contestants take turns; medians and ratios are of one session and compare with no other. A daemon is started
 before its time counts. Only mydocker's time includes that everything is on the disk: the others leave that to the
-kernel. The last lines say how much memory mydocker and its children take together, and split its work into parts.
+kernel; processor time is that of the processes that have ended with the command, no daemon's. The last lines say how
+much memory mydocker and its children take together, count its system calls, and split its work into parts.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import pathlib
 import shutil
@@ -24,35 +24,47 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-import parts
+import figures
+from figures import Figures
 from lab import dockerd
 from lab.command import command
 from lab.registry import serve
 from large import Large, large
+from peers import processor_time
 
 # Given an empty file system and the registry's address: a pull, ready to start, for the length of a `with`.
 Contestant = Callable[[pathlib.Path, str], AbstractContextManager[Callable[[], None]]]
+Run = tuple[float, float]  # seconds, and of the processor
 
 OURS = "mydocker pull"
 NAME = "bench/large"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=3, metavar="RUNS", help="pulls of each (default: %(default)s)")
-    parser.add_argument("--megabytes", type=int, default=800, metavar="SIZE", help="unpacked (default: %(default)s)")
-    parser.add_argument("--files", type=int, default=20_000, metavar="COUNT", help="in them (default: %(default)s)")
-    options = parser.parse_args()
+    parser = figures.parser(__doc__, docker=False)
+    parser.add_argument(
+        "-n", type=figures.count, default=3, metavar="RUNS", help="pulls of each (default: %(default)s)"
+    )
+    unpacked, files = "unpacked (default: %(default)s)", "in them (default: %(default)s)"
+    parser.add_argument("--megabytes", type=figures.count, default=800, metavar="SIZE", help=unpacked)
+    parser.add_argument("--files", type=figures.count, default=20_000, metavar="COUNT", help=files)
+    options = figures.parsed(parser)
+    found = Figures("pull", as_json=options.json)
     with ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
         registry = stack.enter_context(serve(directory))
         image = large(size=options.megabytes * 1_000_000, files=options.files)
         registry.push(image.image, NAME)
-        print(image)
-        _report(_measure(directory, registry.address, options.n), options.n)
+        found.say(str(image))
+        _report(_measure(directory, registry.address, options.n, _installed(alone=options.alone)), options.n, found)
         with _fresh(directory) as place:
-            print(f"\nmemory of mydocker and its children at their peak: {_peak(place, registry.address) >> 20} MB")
-        _split(directory, registry.address, image)
+            peak = _peak(place, registry.address) / (1 << 20)
+            found.add("memory at its peak", "MB", [peak])
+            found.say(f"\nmemory of mydocker and its children at their peak: {peak:.0f} MB")
+        _count_calls(directory, registry.address, image, found)
+        if not options.alone:
+            _split(directory, registry.address, image, found)
+    found.finish()
 
 
 @contextmanager
@@ -106,29 +118,56 @@ CONTESTANTS: dict[str, tuple[str, Contestant]] = {  # with the program that each
 }
 
 
-def _measure(directory: pathlib.Path, address: str, runs: int) -> dict[str, list[float]]:
-    """Seconds of each run of each contestant that is installed."""
-    times: dict[str, list[float]] = {}
+def _installed(*, alone: bool) -> list[str]:
+    """The contestants whose programs are installed; mydocker only if it is ALONE."""
+    names = []
     for name, (program, _) in CONTESTANTS.items():
+        if alone and name != OURS:
+            continue
         if shutil.which(program):
-            times[name] = []
+            names.append(name)
         else:
-            print(f"without {name}: {program} is not installed")
+            print(f"without {name}: {program} is not installed", file=sys.stderr)
+    return names
+
+
+def _measure(directory: pathlib.Path, address: str, runs: int, names: list[str]) -> dict[str, list[Run]]:
+    """The runs of each contestant of NAMES."""
+    times: dict[str, list[Run]] = {name: [] for name in names}
     for _ in range(runs):
-        for name, seconds in times.items():
+        for name, each in times.items():
             with _fresh(directory) as place, CONTESTANTS[name][1](place, address) as pull:
-                before = time.perf_counter()
+                before, used = time.perf_counter(), processor_time()
                 pull()
-                seconds.append(time.perf_counter() - before)
+                each.append((time.perf_counter() - before, processor_time() - used))
     return times
 
 
-def _report(times: dict[str, list[float]], runs: int) -> None:
-    print(f"\n{'median of ' + str(runs):32}{'s':>8}{'times mydocker':>16}{'all runs':>12}")
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    for name, median in medians.items():
-        each = "  ".join(f"{seconds:.2f}" for seconds in times[name])
-        print(f"{name:32}{median:8.2f}{median / medians[OURS]:16.2f}    {each}")
+def _report(times: dict[str, list[Run]], runs: int, found: Figures) -> None:
+    heading = f"\n{'median of ' + str(runs):32}{'s':>8}{'processor':>11}{'times mydocker':>16}{'all runs':>12}"
+    found.say(heading)
+    medians = {name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in times.items()}
+    for name, (took, used) in medians.items():
+        found.add(name, "s", (run[0] for run in times[name]))
+        found.add(f"{name}, processor", "s", (run[1] for run in times[name]))
+        each = "  ".join(f"{run[0]:.2f}" for run in times[name])
+        found.say(f"{name:32}{took:8.2f}{used:11.2f}{took / medians[OURS][0]:16.2f}    {each}")
+
+
+def _count_calls(directory: pathlib.Path, address: str, image: Large, found: Figures) -> None:
+    """How many system calls one pull makes for each entry of the image, all its processes together."""
+    if not shutil.which("strace"):
+        print("without system calls: strace is not installed", file=sys.stderr)
+        return
+    log = directory / "calls"
+    with _fresh(directory) as place:
+        mydocker = command(place, registry=address)
+        argv = ["strace", "-f", "-c", "-S", "calls", "-o", str(log), *mydocker.argv("pull", "-q", NAME)]
+        _run(argv, dict(mydocker.environment))
+    lines = log.read_text().splitlines()
+    each = figures.total_calls(lines) / image.entries
+    found.add("system calls for each entry", "calls", [each])
+    found.say(f"\nsystem calls for each entry: {each:.2f}", *lines[:14])
 
 
 def _peak(place: pathlib.Path, address: str) -> int:
@@ -166,12 +205,15 @@ def _proportional(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
 
 
-def _split(directory: pathlib.Path, address: str, image: Large) -> None:
+def _split(directory: pathlib.Path, address: str, image: Large, found: Figures) -> None:
+    import parts  # only here: of another version the steps may have other names
+
     with _fresh(directory) as place:
         seconds = parts.split(place, address, NAME, image.image.layers)
-    print(f"\n{'the parts of one pull':32}{'s':>8}   (one after the other; all but the last in processor time)")
+    found.say(f"\n{'the parts of one pull':32}{'s':>8}   (one after the other; all but the last in processor time)")
     for name, took in seconds.items():
-        print(f"{name:32}{took:8.2f}")
+        found.add(f"part: {name}", "s", [took])
+        found.say(f"{name:32}{took:8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What containers in the background cost, next to Docker with docker-compose and Podman with podman-compose.
 
-    sudo .venv/bin/python tests/bench/services.py [-n RUNS] [--containers COUNT] [--with-docker]
+    sudo .venv/bin/python tests/bench/services.py [-n RUNS] [--containers COUNT] [--with-docker] [--alone] [--json]
 
 `up` of ten services until all are healthy, and `down`; `exec` of a command that does nothing; the memory that each idle
 container takes besides its own processes; and the list of many containers. The contestants take turns; ratios are of
@@ -9,7 +9,6 @@ one session.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pathlib
@@ -23,6 +22,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+import figures
+from figures import Figures
 from peers import OURS, Contestant, contestants
 
 SERVICES = 10
@@ -58,21 +59,26 @@ class Engine:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=10, metavar="RUNS", help="runs of each (default: %(default)s)")
-    parser.add_argument("--containers", type=int, default=200, metavar="COUNT", help="in the list (%(default)s)")
-    parser.add_argument("--with-docker", action="store_true", help="start a dockerd for the comparison")
-    options = parser.parse_args()
-    with contestants(with_docker=options.with_docker) as (_, ready), tempfile.TemporaryDirectory() as directory:
+    parser = figures.parser(__doc__)
+    parser.add_argument(
+        "-n", type=figures.count, default=10, metavar="RUNS", help="runs of each (default: %(default)s)"
+    )
+    listed = "in the list (default: %(default)s)"
+    parser.add_argument("--containers", type=figures.count, default=200, metavar="COUNT", help=listed)
+    options = figures.parsed(parser)
+    found = Figures("services", as_json=options.json)
+    peers = contestants(with_docker=options.with_docker, alone=options.alone)
+    with peers as (_, ready), tempfile.TemporaryDirectory() as directory:
         engines = [Engine(NAMES[name], contestant) for name, contestant in ready.items() if name in NAMES]
-        _projects(engines, pathlib.Path(directory), max(3, options.n // 3))
-        _executions(engines, options.n)
+        _projects(engines, pathlib.Path(directory), min(options.n, max(3, options.n // 3)), found)
+        _executions(engines, options.n, found)
         for engine in engines:
-            _memory(engine)
-        _lists(engines, options.containers, options.n)
+            _memory(engine, found)
+        _lists(engines, options.containers, options.n, found)
+    found.finish()
 
 
-def _projects(engines: list[Engine], directory: pathlib.Path, runs: int) -> None:
+def _projects(engines: list[Engine], directory: pathlib.Path, runs: int, found: Figures) -> None:
     """Time `up` until all services are healthy, and `down`."""
     ups: dict[str, list[float]] = {}
     downs: dict[str, list[float]] = {}
@@ -82,8 +88,8 @@ def _projects(engines: list[Engine], directory: pathlib.Path, runs: int) -> None
                 up, down = _compose(engine, directory)
                 ups.setdefault(engine.name, []).append(_seconds(up))
                 downs.setdefault(engine.name, []).append(_seconds(down))
-    _print(f"up of {SERVICES} services until healthy, median of {runs}", ups)
-    _print("down", downs)
+    _report(f"up of {SERVICES} services until healthy", ups, found)
+    _report("down", downs, found)
 
 
 def _compose(engine: Engine, directory: pathlib.Path) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -129,7 +135,7 @@ def _compose_argv(engine: Engine, project: pathlib.Path) -> tuple[list[str], Map
     return [program, "--podman-path", str(wrapper)], engine.env
 
 
-def _executions(engines: list[Engine], runs: int) -> None:
+def _executions(engines: list[Engine], runs: int, found: Figures) -> None:
     """Time `exec` of `true`, next to Python's own start."""
     times: dict[str, list[float]] = {FLOOR: []}
     floor = Contestant([sys.executable, "-c", "pass"])
@@ -141,28 +147,32 @@ def _executions(engines: list[Engine], runs: int) -> None:
             times.setdefault(engine.name, []).append(engine.contestant("exec", "idle0", "true").seconds())
     for engine in engines:
         engine.remove(["idle0"])
-    _print(f"exec of true, median of {runs}", times)
+    _report("exec of true", times, found)
 
 
-def _memory(engine: Engine, count: int = 10) -> None:
-    """Print what each of COUNT idle containers takes, without its own processes."""
+def _memory(engine: Engine, found: Figures, count: int = 10) -> None:
+    """What each of COUNT idle containers takes, without its own processes."""
     before = _processes()
     names = engine.begin(count)
     time.sleep(2)
     new = [pid for pid in _processes() - before if _command_line(pid) != IDLE]
-    print(f"\nmemory of an idle container, {engine.name}: {sum(map(_pss, new)) / count / 1024:.1f} MB (Pss)", end="")
-    print(f" in {len(new) / count:.1f} processes")
+    megabytes = sum(map(_pss, new)) / count / 1024
+    found.add(f"memory of an idle container: {engine.name}", "MB", [megabytes])
+    found.say(f"\nmemory of an idle container, {engine.name}: {megabytes:.1f} MB (Pss)", end="")
+    found.say(f" in {len(new) / count:.1f} processes")
     engine.remove(names)
 
 
-def _lists(engines: list[Engine], count: int, runs: int) -> None:
+def _lists(engines: list[Engine], count: int, runs: int, found: Figures) -> None:
     """Time the list of COUNT containers."""
     times: dict[str, list[float]] = {FLOOR: []}
     started: dict[str, list[str]] = {}
     for engine in engines:
         before = time.perf_counter()
         started[engine.name] = engine.begin(count)
-        print(f"\n{count} containers started by {engine.name}: {time.perf_counter() - before:.1f} s", end="")
+        took = time.perf_counter() - before
+        found.add(f"{count} containers started: {engine.name}", "s", [took])
+        found.say(f"\n{count} containers started by {engine.name}: {took:.1f} s", end="")
     floor = Contestant([sys.executable, "-c", "pass"])
     for _ in range(runs):
         times[FLOOR].append(floor.seconds())
@@ -170,8 +180,8 @@ def _lists(engines: list[Engine], count: int, runs: int) -> None:
             times.setdefault(engine.name, []).append(engine.contestant("ps").seconds())
     for engine in engines:
         engine.remove(started[engine.name])
-    print()
-    _print(f"ps of {count} containers, median of {runs}", times)
+    found.say("")
+    _report(f"ps of {count} containers", times, found)
 
 
 def _run(argv: list[str], env: Mapping[str, str]) -> str:
@@ -187,11 +197,13 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-def _print(title: str, times: Mapping[str, list[float]]) -> None:
+def _report(title: str, times: Mapping[str, list[float]], found: Figures) -> None:
     medians = {name: statistics.median(each) * 1000 for name, each in times.items()}
-    print(f"\n{title:48}{'ms':>8}{'times mydocker':>16}")
+    runs = len(times["mydocker"])
+    found.say(f"\n{title + ', median of ' + str(runs):48}{'ms':>8}{'times mydocker':>16}")
     for name, median in medians.items():
-        print(f"{name:48}{median:8.1f}{median / medians['mydocker']:16.2f}")
+        found.add(f"{title}: {name}", "ms", (each * 1000 for each in times[name]))
+        found.say(f"{name:48}{median:8.1f}{median / medians['mydocker']:16.2f}")
 
 
 def _processes() -> set[int]:

@@ -45,6 +45,13 @@ def member(name: str, address: str = "10.88.0.2") -> Element:
     return Element(table="t", family=nftables.BRIDGE, set="members", key=key(*parts))
 
 
+def test_whether_a_table_is_there(place: Machine) -> None:
+    assert nftables.has_table(nftables.INET, "t")
+    assert nftables.has_table(nftables.BRIDGE, "t")
+    assert not nftables.has_table(nftables.IPV4, "t")
+    assert not nftables.has_table(nftables.INET, "tt")
+
+
 def test_elements(place: Machine) -> None:
     """As nft writes them; an element that is there already is no error, in a map if its value is the same."""
     six = Element(table="t", family=nftables.INET, set="addresses", key=nftables.address("fd00::7"))

@@ -26,7 +26,8 @@ def config_command(argv: list[str]) -> int:
     """Print the containers that the files of ARGV describe, or what an option asks for; 0."""
     options = parser().parse_args(argv)
     _refuse(options)
-    loaded = load_cases(options, options.files, image=options.image)
+    is_list = any(getattr(options, kind) for kind in convert.LISTS)
+    loaded = load_cases(options, options.files, image=options.image, defers=is_list)
     if options.quiet:
         return 0
     if options.directory is not None:

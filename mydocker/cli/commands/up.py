@@ -20,7 +20,7 @@ from mydocker.runtime.plan import LaunchPlan
 from mydocker.services.notify import unit_ends_clean
 from mydocker.services.project.plan import is_project
 from mydocker.services.sequence import ContainerSequence, SpecRun
-from mydocker.specs.load.profiles import select, why_none
+from mydocker.specs.load.profiles import refuse_absent, select, why_none
 
 if TYPE_CHECKING:
     import argparse
@@ -146,7 +146,7 @@ def _add_services(parser: Parser) -> None:
 
 
 def _load(options: argparse.Namespace) -> LoadedCases:
-    loaded = load_cases(options, options.files, image=options.image)
+    loaded = load_cases(options, options.files, image=options.image, defers=True)
     refuse_no_container(loaded)
     cases = supplied_cases(loaded.cases, frozen=options.frozen, offline=options.offline, lock_file=options.lock_file)
     return loaded.replace(cases=with_policy(cases, options.pull))
@@ -164,6 +164,7 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
     if not specs:
         problem = Problem(origin=Origin(file=loaded.shown), message=why_none(loaded.cases, loaded.active))
         raise SpecError([problem])
+    refuse_absent(specs)
     return with_images(options, loaded.cases, specs)
 
 

@@ -98,7 +98,7 @@ def build_services(argv: list[str]) -> int:
     from mydocker.services.project.images import ImageMaker, ImageOptions
 
     options = parser().parse_args(argv)
-    loaded = load_cases(options, options.services)
+    loaded = load_cases(options, options.services, defers=True)
     cases = [case for case in _chosen(options, loaded) if case.build]
     args = joined(options.build_arg, variable, Scope(directory="", environ=os.environ))
     wanted = ImageOptions(

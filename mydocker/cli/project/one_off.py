@@ -20,6 +20,7 @@ from mydocker.services.containers import PROJECT, SERVICE, start
 from mydocker.services.project.plan import chosen, instances, project_of
 from mydocker.services.project.run import ProjectRun, UpOptions
 from mydocker.specs.argv import parse_run
+from mydocker.specs.load.profiles import refuse_absent
 
 if TYPE_CHECKING:
     import argparse
@@ -41,9 +42,10 @@ def run_once(before: list[str], argv: list[str]) -> int:
     options = parser().parse_args([*flags, service])
     files = Parser("compose")
     add_project(files)
-    loaded = load_cases(files.parse_args(before), [])
+    loaded = load_cases(files.parse_args(before), [], defers=True)
     project = project_of(loaded.cases, active=loaded.active)
     cases = with_policy(chosen(project, [service], with_dependencies=not options.no_deps), options.pull)
+    refuse_absent(cases)
     found = instances(project, with_missing_images(cases, loaded.cases, always=options.build), scale={})
     own = next(each for each in found if each.service == service)
     spec = _spec(project, own, options, command)

@@ -12,7 +12,7 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.quadlet.unit_files import BUILD, IMAGE, KINDS, NETWORK, VOLUME, kind_of
 from mydocker.specs.load.load import load_files, load_project
-from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files
+from mydocker.specs.load.profiles import active_profiles, profiles_of_env_files, refuse_absent, take_part
 from mydocker.specs.load.project_files import DEFAULT_FILES, ProjectOptions, find_project
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_KEYS
 
@@ -95,20 +95,38 @@ def _ignored(words: list[str]) -> Iterator[str]:
 
 
 def load_cases(
-    options: argparse.Namespace, words: list[str], *, image: str | None = None, alone: bool = False
+    options: argparse.Namespace,
+    words: list[str],
+    *,
+    image: str | None = None,
+    alone: bool = False,
+    defers: bool = False,
 ) -> LoadedCases:
     """The containers of a command line: of the files WORDS, or of a project, of which WORDS are services.
 
-    Words are files if one of them is, or looks like one, and there is no -f. ALONE: see `load_files`. Raises UsageError
-    if there are no words and no Compose file, SpecError.
+    Words are files if one of them is, or looks like one, and there is no -f. ALONE: see `load_files`. DEFERS: what this
+    machine lacks for a service is left to the caller, who knows which of them start. Raises UsageError if there are no
+    words and no Compose file, SpecError.
     """
+    loaded = _load_cases(options, words, image=image, alone=alone)
+    if not defers:
+        names = loaded.names
+        refuse_absent(
+            case for case in loaded.cases if (case.name in names if names else take_part(case, loaded.active))
+        )
+    return loaded
+
+
+def _load_cases(options: argparse.Namespace, words: list[str], *, image: str | None, alone: bool) -> LoadedCases:
     chosen = project_options(options)
     if words and not chosen.files and any(is_file(word) for word in words):
         environ = {**os.environ, **({"COMPOSE_PROJECT_NAME": chosen.name} if chosen.name else {})}
         if chosen.directory or chosen.env_files:
             raise UsageError("--project-directory and --env-file are for Compose files that are named with -f")
         active = active_profiles(chosen.profiles, environ) | profiles_of_env_files(words, environ)
-        cases = load_files(words, environ=environ, image=image, warn=say, ignored=chosen.ignored, alone=alone)
+        cases = load_files(
+            words, environ=environ, image=image, warn=say, ignored=chosen.ignored, alone=alone, defers=True
+        )
         return LoadedCases(cases=tuple(cases), active=active, paths=tuple(words))
     project = find_project(chosen, os.environ)
     if project is None:
@@ -117,7 +135,7 @@ def load_cases(
             f"{no_file}no Compose file in this directory or above it: {', '.join(DEFAULT_FILES)}",
             hint="name one, or a spec file",
         )
-    cases = load_project(project, image=image, warn=say, alone=alone)
+    cases = load_project(project, image=image, warn=say, alone=alone, defers=True)
     return LoadedCases(cases=tuple(cases), active=project.profiles, names=tuple(words), paths=tuple(project.paths))
 
 

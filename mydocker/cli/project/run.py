@@ -17,6 +17,7 @@ from mydocker.runtime.launch import open_store
 from mydocker.services.notify import unit_ends_clean
 from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
+from mydocker.specs.load.profiles import refuse_absent
 from mydocker.specs.values.duration import parse_duration
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
     """The containers of the project that LOADED has, in the order of their start. Raises UsageError, SpecError."""
     project = project_of(loaded.cases, active=loaded.active)
-    cases = with_images(options, loaded.cases, chosen(project, loaded.names, with_dependencies=not options.no_deps))
+    starting = chosen(project, loaded.names, with_dependencies=not options.no_deps)
+    refuse_absent(starting)
+    cases = with_images(options, loaded.cases, starting)
     found = instances(project, cases, scale=dict(_scale(text) for text in options.scale))
     if options.no_restart:
         return [each.replace(spec=each.spec.replace(restart=None)) for each in found]

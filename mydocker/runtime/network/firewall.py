@@ -22,6 +22,8 @@ from mydocker.programs import run_together
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mydocker.runtime.network import Lease, Network, PublishedPort
 
 # How pasta's or slirp4netns's interface is called. pasta sends segments without a flag (seen with 2023_03_09), which
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 ROOTLESS_UPLINK = "mydocker-out"
 
 _INET = """
-table inet {table}
-delete table inet {table}
 table inet {table} {{
     set complete {{ type inet_proto; elements = {{ tcp }} }}
     map ports {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
@@ -66,8 +66,6 @@ table inet {table} {{
 }}
 """
 _BRIDGE = """
-table bridge {table}
-delete table bridge {table}
 table bridge {table} {{
     set veths {{ type ifname; }}
     set macs {{ type ifname . ether_addr; }}
@@ -99,6 +97,7 @@ PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
 
 
 _FAMILIES = {nftables.INET: "inet", nftables.IPV4: "ip", nftables.IPV6: "ip6"}
+_OWN = {"inet": nftables.INET, "bridge": nftables.BRIDGE}  # the families of a network's tables
 
 
 def table_of(interface: str) -> str:
@@ -106,8 +105,9 @@ def table_of(interface: str) -> str:
     return f"{PREFIX}{interface}"
 
 
-def rules(network: Network) -> str:
-    """What nft loads for NETWORK, in one transaction; it replaces what is there."""
+def rules(network: Network, *, replaced: Iterable[str] = tuple(_OWN)) -> str:
+    """What nft loads for NETWORK, in one transaction; it replaces the tables of the families REPLACED, if they are
+    there."""
     bridge, subnet = network.interface, network.subnet.network
     outgoing = [f'ip saddr {subnet} oifname != "{bridge}" masquerade']
     if network.subnet6:
@@ -123,14 +123,26 @@ def rules(network: Network) -> str:
         "targets6": _TARGETS6 if network.subnet6 else "",
         "ipv6": _IPV6 if network.subnet6 else "",
     }
-    return _INET.format(**words) + _BRIDGE.format(**words)
+    return "\n".join(_removal(network.interface, replaced)) + _INET.format(**words) + _BRIDGE.format(**words)
+
+
+def _removal(interface: str, families: Iterable[str]) -> list[str]:
+    """The commands that delete the tables of FAMILIES, whether they are there or not."""
+    tables = [f"table {family} {table_of(interface)}" for family in families]
+    return [f"{table}\ndelete {table}" for table in tables]
 
 
 def load(network: Network, *, directory: str, again: bool = False) -> None:
     """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. With `again`, some may be there.
-    HostError if nft fails."""
+    HostError if nft fails.
+
+    What is not there is not deleted: the kernel lets nft end only when it has forgotten what nft has deleted, which
+    takes ten milliseconds.
+    """
     removed = _foreign_rules(network.interface) if again else []
-    _nft("\n".join([*removed, rules(network), *exceptions(network.interface), ""]), directory=directory)
+    present = [family for family, number in _OWN.items() if nftables.has_table(number, table_of(network.interface))]
+    text = rules(network, replaced=present)
+    _nft("\n".join([*removed, text, *exceptions(network.interface), ""]), directory=directory)
 
 
 def is_complete(interface: str) -> bool:
@@ -167,8 +179,7 @@ def _of_others() -> list[tuple[str, nftables.Chain]]:
 
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
-    table = table_of(interface)
-    tables = [f"table {family} {table}\ndelete table {family} {table}" for family in ("inet", "bridge")]
+    tables = _removal(interface, _OWN)
     run_together([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines])
 
 

@@ -89,8 +89,10 @@ class Bind(Operation):
     propagation: str = "private"
     follow: bool = True  # whether symlinks of the image on the way to the target are followed, inside
     ids: IdMap | None = None  # which owners appear as which others
+    create: bool = False  # whether a directory is created where the host has nothing at the source
 
     def apply(self, root: int) -> None:
+        self.create_source(root)
         tree = self.clone()
         if self.ids:
             from mydocker.runtime.volume.idmapped import map_ids
@@ -110,6 +112,24 @@ class Bind(Operation):
             raise LaunchError(f"bind source {self.source} does not exist") from None
         except PermissionError as error:
             raise LaunchError(f"bind source {self.source}: {error.strerror}") from None
+
+    def create_source(self, root: int | None) -> None:
+        """Create a directory at the source, with its parents, if `create` is set and nothing is there. Where the image
+        has a file at the target, below ROOT, and for a socket, a directory would hide what is missing."""
+        if not self.create or os.path.lexists(self.source):
+            return
+        image_file = open_if_present(root, self.target, follow=True) if root is not None else None
+        is_file = image_file is not None and not stat.S_ISDIR(os.fstat(image_file).st_mode)
+        if image_file is not None:
+            os.close(image_file)
+        if is_file or self.source.endswith(".sock"):
+            what = f"{self.target} is a file in the image" if is_file else "a socket is made by the program behind it"
+            raise LaunchError(f"bind source {self.source} does not exist", hint=f"no directory is created: {what}")
+        try:
+            os.makedirs(self.source, exist_ok=True)
+        except OSError as error:
+            message = f"bind source {self.source} does not exist, and cannot be created: {error.strerror}"
+            raise LaunchError(message) from None
 
 
 class HostProgram(Operation):

@@ -24,6 +24,7 @@ class Propagating(Bind):
     tree: int = -1
 
     def ahead(self) -> Operation:
+        self.create_source(None)
         tree = super().clone()
         self._check()
         return self.replace(tree=tree)

@@ -279,6 +279,7 @@ def _bind(mount: BindMount, attributes: int, host: Host) -> Operation:
         recursive=mount.recursive,
         propagation=propagation,
         ids=_owners(mount, host),
+        create=mount.create,
     )
 
 

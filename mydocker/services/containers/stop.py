@@ -70,15 +70,35 @@ def _stop_foreground(container: Foreground, number: int, timeout: float) -> None
 
 
 def kill(container: Container | Foreground, number: int) -> None:
-    """Send signal NUMBER to the container. Raises LaunchError if it does not run."""
+    """Send signal NUMBER to the container. SIGKILL returns at its end, as Docker's does, so that it can be removed.
+    Raises LaunchError if it does not run, or has not ended ten seconds after SIGKILL."""
     if isinstance(container, Foreground):
-        pidfd = _pidfd(container)
-        send(pidfd, number)
-        os.close(pidfd)
-    elif not stored.has_keeper(container.directory):
+        _kill_foreground(container, number)
+        return
+    if not stored.has_keeper(container.directory):
         raise LaunchError(f"container {container.config.title} is not running")
-    else:
-        control.ask(container.directory, "kill", signal=number)
+    control.ask(container.directory, "kill", signal=number)
+    if number == signal.SIGKILL:
+        try:
+            control.ask_for_end(container.directory, "wait", within=_GRACE)
+        except TimeoutError:
+            raise _survivor(container.config.title) from None
+        except LaunchError:
+            _await_end(container)
+
+
+def _kill_foreground(container: Foreground, number: int) -> None:
+    pidfd = _pidfd(container)
+    try:
+        send(pidfd, number)
+        if number == signal.SIGKILL and not has_ended(pidfd, _GRACE):
+            raise _survivor(container.name or container.id)
+    finally:
+        os.close(pidfd)
+
+
+def _survivor(title: str) -> LaunchError:
+    return LaunchError(f"container {title} has not ended {_GRACE:g} seconds after SIGKILL")
 
 
 def wait(container: Container) -> int:

@@ -22,6 +22,7 @@ from mydocker.services.listing import stored
 from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
+from mydocker.services.project.turn import Turn
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
 if TYPE_CHECKING:
@@ -87,10 +88,12 @@ class ProjectRun:
         self.interrupts = 0
         self.manager = ServiceManager({} if options.detach else environ)
         self.interrupted = -1  # readable after Ctrl-C
+        self.turn = Turn(store, name)
 
     def up(self, services: Iterable[str]) -> int:
         """Start all, and with `detach` return then; else follow them to their end. SERVICES: the names of all services
         of the project, others are left over from before. The exit code; raises MydockerError for what cannot start."""
+        self.turn.take(self.say)  # before signals are caught, which are to end the wait
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.interrupted = reader
         before = {number: signal.signal(number, lambda *_: self._interrupt(writer)) for number in _SIGNALS}
@@ -105,6 +108,7 @@ class ProjectRun:
                 self._stop_all(reader)
             raise
         finally:
+            self.turn.end()
             if not self.options.detach:
                 self._remove()
             for each in self.running:
@@ -202,6 +206,8 @@ class ProjectRun:
         until = None if limit is None else time.monotonic() + limit
         while True:
             self._start_ready()
+            if not self._waiting():
+                self.turn.end()
             self._stop_pods()
             if self.options.detach and self._is_there():
                 return

@@ -192,9 +192,10 @@ def _merged(key: str, under: Any, over: Any) -> Any:
     if rule == "update":
         return {**under, **over}
     same = _BY.get(key)
-    replaced = {getattr(each, same) for each in over} if same else set(over) if _are_hashable(over) else set()
-    kept = tuple(each for each in under if (getattr(each, same) if same else each) not in replaced)
-    return (*kept, *over)
+    if not same and not _are_hashable((*under, *over)):  # parts, each of which says something else
+        return (*under, *over)
+    replaced = {getattr(each, same) if same else each for each in over}
+    return (*(each for each in under if (getattr(each, same) if same else each) not in replaced), *over)
 
 
 def _are_hashable(values: tuple[Any, ...]) -> bool:

@@ -47,15 +47,28 @@ class LoadedFile(OpenFile):
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
         reader = Reader(scope=self.scope, problems=self.problems, file=self)
-        self.only_check, self.is_compose = loaded.only_check, loaded.is_project
+        self.only_check, self.is_compose, self.absent = loaded.only_check, loaded.is_project, loaded.absent
         self._read: list[tuple[Node, Reader]] = []
-        if self.is_unit:
-            self._rest = iter(_unit(path, reader))
-        elif over:
-            texts = [(_read(path), ""), *((_read_over(*each), each[1]) for each in over)]
-            self._rest = _merged(texts, reader)
-        else:
-            self._rest = _documents(_read(path), reader, loaded.image)
+        self.reader = reader
+        self._texts: list[tuple[bytes, str]] = []
+        if not self.is_unit:
+            self._texts = [(_read(path), ""), *((_read_over(*each), each[1]) for each in over)]
+        self._rest = iter(_unit(path, reader)) if self.is_unit else self._translate()
+
+    def _translate(self) -> Iterator[tuple[Node, Reader]]:
+        for document in self._as_written:
+            yield from _translated(document, self.reader, self.loaded.image)
+
+    @functools.cached_property
+    def _as_written(self) -> Sequence[Node]:
+        """The documents before they are translated; those of a Compose file are one."""
+        return _merged(self._texts, self.reader) if len(self._texts) > 1 else _parsed(self._texts[0][0], self.reader)
+
+    @property
+    def whole(self) -> Mapping | None:
+        """A Compose file as it was written; None for a file of another form."""
+        documents = () if self.is_unit else self._as_written
+        return next((each for each in documents if isinstance(each, Mapping) and each.get("services")), None)
 
     @property
     def in_turn(self) -> Iterator[tuple[Node, Reader]]:
@@ -71,6 +84,10 @@ class LoadedFile(OpenFile):
         says_something = self._read or self.problems or self.declared or self.is_unit  # which may be a network
         if not says_something:
             self.problems.append(problem_at(1, 1, "there is no container in this file"))
+
+    def open_other(self, written: str) -> LoadedFile:
+        """The file that this one names. Raises UsageError if it cannot be read."""
+        return self.loaded.open(*self.resolve(written), environ=self.scope.environ)
 
     @functools.cached_property
     def documents(self) -> list[tuple[Node, Reader]]:
@@ -146,15 +163,17 @@ class LoadedFiles:
         ignored: Iterable[str] = (),
         only_check: bool = False,
         is_project: bool = False,
+        defers: bool = False,
     ) -> None:
         """ONLY_CHECK: nothing is to run, so this machine may lack what the files need. IS_PROJECT: they are Compose
-        files."""
+        files. DEFERS: what this machine lacks for a service of these is noted in its case."""
         self.is_project = is_project
         self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}
         self.files: dict[str, LoadedFile] = {}
         self.included: set[str] = set()  # files whose containers have been added
+        self.absent: list[Problem] | None = [] if defers else None
         self.lacks_files = False  # whether one that another includes cannot be read
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
@@ -244,13 +263,12 @@ def _unit(path: str, reader: Reader) -> list[tuple[Node, Reader]]:
     return [(found, reader)] if found else []
 
 
-def _documents(raw: bytes, reader: Reader, image: str | None) -> Iterator[tuple[Node, Reader]]:
+def _parsed(raw: bytes, reader: Reader) -> Sequence[Node]:
     documents, problems = parse_documents(raw)
     reader.problems.extend(problems)
     if any(tag.encode() in raw for tag in MERGE_TAGS):
         documents = [_without_tags(document, reader) for document in documents]
-    for document in _one_if_compose(documents, reader):
-        yield from _translated(document, reader, image)
+    return _one_if_compose(documents, reader)
 
 
 def _one_if_compose(documents: list[Node], reader: Reader) -> Sequence[Node]:
@@ -277,8 +295,8 @@ def _without_tags(document: Node, reader: Reader) -> Node:
     return document
 
 
-def _merged(files: list[tuple[bytes, str]], reader: Reader) -> Iterator[tuple[Node, Reader]]:
-    """The documents of Compose FILES, text and name of each, one over the other."""
+def _merged(files: list[tuple[bytes, str]], reader: Reader) -> Sequence[Node]:
+    """Compose FILES, text and name of each, one over the other; nothing after a problem, which has been recorded."""
     from mydocker.specs.formats.compose.merge import merge_files
 
     documents: list[Mapping] = []
@@ -291,12 +309,12 @@ def _merged(files: list[tuple[bytes, str]], reader: Reader) -> Iterator[tuple[No
             else:
                 reader.refuse(document, "expected keys and values, such as 'services:'")
     if reader.problems or not documents:
-        return
+        return ()
     whole = merge_files(documents, reader)
     if any(key.text in ("services", "include") for key, _ in whole.entries):
-        yield from _translated(whole, reader, None)
-    else:
-        reader.refuse(whole, "there are no services: only Compose files can lie over each other")
+        return (whole,)
+    reader.refuse(whole, "there are no services: only Compose files can lie over each other")
+    return ()
 
 
 def _translated(document: Node, reader: Reader, image: str | None) -> Iterator[tuple[Node, Reader]]:
@@ -323,6 +341,9 @@ def _of_compose(document: Mapping, reader: Reader) -> Iterator[tuple[Node, Reade
     if not services.is_compose(document, alone=file is not None and file.is_compose):
         yield document, reader
         return
-    if file is not None:
+    if isinstance(file, LoadedFile):
+        from mydocker.specs.load.compose_bases import with_bases
+
         file.is_compose = True
+        document = with_bases(document, file, reader)
     yield from services.documents(document, reader)

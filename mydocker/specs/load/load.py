@@ -63,6 +63,7 @@ def load_files(
     warn: collections.abc.Callable[[str], None] | None = None,
     ignored: collections.abc.Collection[str] = (),
     alone: bool = False,
+    defers: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PATHS, in order, and of the units that Quadlets among them need; `-` is standard input. Raises
     SpecError with the problems of all files.
@@ -71,9 +72,10 @@ def load_files(
     a project that is up, on which they may depend. WARN is called with a line for each value that is valid and probably
     a mistake. IGNORED: keys that are passed over, with a warning, where they would be refused. ALONE: the files alone
     are judged, and what is wrong with what is around them, such as variables, other files and what this machine
-    lacks, is a warning; what is returned may be incomplete.
+    lacks, is a warning; what is returned may be incomplete. DEFERS: a file that a service of a Compose file reads and
+    that is missing is noted in its case, see `refuse_absent`.
     """
-    loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone)
+    loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone, defers=defers)
     specs: list[CaseSpec] = []
     loaded_paths: set[str] = set()
     for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
@@ -93,6 +95,7 @@ def load_project(
     warn: collections.abc.Callable[[str], None] | None = None,
     alone: bool = False,
     starts_nothing: bool = False,
+    defers: bool = False,
 ) -> list[CaseSpec]:
     """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`. STARTS_NOTHING: files
     that these only read, such as env_file, may be missing."""
@@ -102,6 +105,7 @@ def load_project(
         ignored=project.ignored,
         only_check=alone or starts_nothing,
         is_project=True,
+        defers=defers,
     )
     first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
     specs: list[CaseSpec] = []
@@ -291,6 +295,8 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     file = file_of(reader)
     before = file.loaded.problem_count if file else len(reader.problems)
+    absent = file.absent if file and file.absent is not None else []
+    absent_before = len(absent)
     values = _complete(document, reader)
     for key, name in _sharing(values):
         _depend_on_service(values, name, keys.get(key, document))
@@ -313,6 +319,7 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         place = build.context or values_of.path(".", reader.scope)  # by default, the file's own
         part["build"] = build.replace(origin=build.origin.within(shown), context=place)
     container = assemble(values, origin=Origin(file=document.origin.within(shown).file, line=document.line))
+    part["absent"] = tuple(absent[absent_before:])
     return CaseSpec(container=container, service=_service(container.name or "", file), **part)
 
 

@@ -66,6 +66,12 @@ def reduce(specs: Sequence[CaseSpec], taking: Sequence[bool]) -> list[CaseSpec]:
     return kept
 
 
+def refuse_absent(specs: Iterable[CaseSpec]) -> None:
+    """Raise SpecError if this machine lacks something for one of SPECS, which are to start."""
+    if problems := [problem for spec in specs for problem in spec.absent]:
+        raise SpecError(problems)
+
+
 def why_none(specs: Iterable[CaseSpec], active: frozenset[str]) -> str:
     """Why none of SPECS, of which each has profiles, takes part with the profiles ACTIVE."""
     names = sorted({profile for spec in specs for profile in spec.profiles})

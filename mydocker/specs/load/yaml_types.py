@@ -13,7 +13,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.environment.files import read_compose_file, read_docker_file
 from mydocker.specs.load.pairs import read_pairs
-from mydocker.specs.model import NAMESPACES
+from mydocker.specs.model import NAMESPACES, BindMount
 from mydocker.specs.mounts.mapping import long_mount
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence
 from mydocker.specs.nodes.reader import arguments_of, switch
@@ -61,7 +61,9 @@ def _label_files(node: Node, field: Field, reader: Reader) -> dict[str, str]:
     """One file, or a list."""
     pairs: dict[str, str] = {}
     for item in node.items if isinstance(node, Sequence) else (node,):
+        before = len(reader.problems)
         pairs.update(reader.value(item, field.parse) or {})
+        reader.forgives(before)
     return pairs
 
 
@@ -108,9 +110,16 @@ def _volumes(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:
         reader.refuse(node, "expected a list of volumes")
         return ()
     return tuple(
-        long_mount(item, reader, boolean=switch) if isinstance(item, Mapping) else reader.value(item, field.parse)
+        long_mount(item, reader, boolean=switch) if isinstance(item, Mapping) else _short_mount(item, field, reader)
         for item in node.items
     )
+
+
+def _short_mount(node: Node, field: Field, reader: Reader) -> Any:
+    mount = reader.value(node, field.parse)
+    if not isinstance(mount, BindMount) or mount.copy_on_write:
+        return mount
+    return mount.replace(create=reader.creates_sources)
 
 
 def _volumes_from(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:

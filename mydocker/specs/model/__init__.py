@@ -79,6 +79,7 @@ class BindMount(Mount):
     recursive: bool = True  # with what is mounted below
     copy_on_write: bool = False  # the container may write; the host's files do not change
     idmap: str | None = None  # whose owners are mapped: `uids=…;gids=…`, or empty by the container's user namespace
+    create: bool = False  # whether a directory is created where the host has nothing at the source
 
 
 class VolumeMount(Mount):

@@ -10,7 +10,7 @@ from mydocker.record import TYPE_CHECKING, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mydocker.errors import Origin
+    from mydocker.errors import Origin, Problem
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.build import Build
     from mydocker.specs.model.expect import Expect
@@ -30,6 +30,7 @@ class CaseSpec(Record):
     tags: tuple[str, ...] = ()
     skip: str | None = None  # why a batch does not run it
     retries: int = 0  # how often a batch runs it again if it does not pass
+    absent: tuple[Problem, ...] = ()  # what this machine lacks for it, such as a file of variables
     matrix: Mapping[str, str] = {}  # the matrix variables that distinguish it from the other specs of its document
 
     @property

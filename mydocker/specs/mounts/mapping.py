@@ -29,8 +29,8 @@ PARTS = {  # of the member that has the type's name; members that are supported,
 def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, values.Scope], bool]) -> Mount | None:
     """The mount of {type, source, target, read_only, bind | volume | tmpfs: {…}}; None after a problem.
 
-    `create_host_path` and `selinux` are accepted: a missing source is an error at launch whatever the value of the
-    former, so it is not lost silently.
+    `create_host_path` is true by default in Compose files, as in the Compose specification ("Services top-level
+    elements", volumes), and elsewhere false. `selinux` has no effect.
     """
     known = ("type", "source", "target", "read_only", "consistency", *TYPES)
     members = reader.members(node, known, unsupported=("image", "cluster"))
@@ -86,6 +86,9 @@ def _bind(
         source=reader.value(source, values.path),
         propagation=_word(own, "propagation", reader, _propagation) or "rprivate",
         recursive=_word(own, "recursive", reader, _recursive) is not False,
+        create=bool(_word(own, "create_host_path", reader, _is_true))
+        if "create_host_path" in own
+        else reader.creates_sources,
     )
 
 

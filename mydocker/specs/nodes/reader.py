@@ -32,18 +32,33 @@ class OpenFile:
     `unset` has where a variable is used that is not set; `ignored` are the keys that are passed over where they would
     be refused."""
 
+    path = shown = ""  # the second is its name in messages
+    scope: Scope
+    reader: Reader
+
     def __init__(self, paths: list[str], cache: dict[str, object], ignored: Iterable[str] = ()) -> None:
         self.warnings: list[Problem] = []
         self.unset: set[Origin] = set()
         self.ignored = {*ignored}
         self.paths, self.cache = paths, cache
         self.is_compose = self.only_check = False  # only_check: nothing is to run, so this machine may lack something
+        self.absent: list[Problem] | None = None  # what it lacks for a service, if not all of them are to start
         self.needed: list[str] = []  # paths of further files that its containers need
         self.services: dict[str, Service] = {}  # by the names of its containers, if they are services of a project
         self.default_network: NetworkAttachment | None = None  # of containers that name none, if the file declares it
         self.declared: object = None  # what a Compose file declares at its top
         self.included: list[OpenFile] = []  # files that this one includes, and that include it
         self.extended_by: OpenFile | None = None  # a file whose container extends one of this file
+        self.bases: list[OpenFile] = []  # files whose services are extended by those of this one
+
+    @property
+    def whole(self) -> Mapping | None:
+        """A Compose file as it was written; None for a file of another form."""
+        raise NotImplementedError
+
+    def open_other(self, written: str) -> OpenFile:
+        """The file that this one names. Raises UsageError if it cannot be read."""
+        raise NotImplementedError
 
 
 class Reader(Record):
@@ -56,6 +71,11 @@ class Reader(Record):
     problems: list[Problem]
     file: OpenFile | None = None
     bare_dollar: bool = False
+
+    @property
+    def creates_sources(self) -> bool:
+        """Whether the sources of its mounts are created where they are missing, as those of Compose files."""
+        return self.file is not None and self.file.is_compose
 
     def refuse(self, node: Node, message: str, *, outside: bool = False) -> None:
         self.problems.append(node.problem(message, outside=outside))
@@ -75,13 +95,19 @@ class Reader(Record):
         return True
 
     def forgives(self, before: int) -> bool:
-        """Whether nothing is to run, and what was refused since BEFORE, the number of problems then, is so only because
-        of what is around the file: then it becomes warnings."""
+        """Whether what was refused since BEFORE, the number of problems then, is so only because of what is around the
+        file, and that may be all right: if nothing is to run, it becomes warnings; in a Compose file, it is noted as
+        `absent`, and matters where the service starts."""
         new = self.problems[before:]
-        if not new or self.file is None or not self.file.only_check or not all(each.outside for each in new):
+        if not new or self.file is None or not all(each.outside for each in new):
+            return False
+        if self.file.only_check:
+            self.file.warnings += new
+        elif self.file.is_compose and self.file.absent is not None:
+            self.file.absent += (each.replace(origin=each.origin.within(self.file.shown)) for each in new)
+        else:
             return False
         self.problems[before:] = []
-        self.file.warnings += new
         return True
 
     def attempt(self, node: Node, action: Callable[[], Any]) -> Any:

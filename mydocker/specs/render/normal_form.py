@@ -99,8 +99,9 @@ def mount_data(mount: Mount) -> tuple[str, Any]:
             return "volumes", f"{mount.source}:{mount.target}:O"
         if mount.idmap is not None:
             return "volumes", _idmapped(mount, mount.source)
-        own = {} if mount.propagation == "rprivate" else {"propagation": mount.propagation}
+        own: dict[str, Any] = {} if mount.propagation == "rprivate" else {"propagation": mount.propagation}
         own |= {} if mount.recursive else {"recursive": "disabled"}
+        own |= {"create_host_path": True} if mount.create else {}
         return "volumes", {"type": "bind", "source": mount.source, **data, **({"bind": own} if own else {})}
     if isinstance(mount, VolumeMount):
         return _volume(mount, data)

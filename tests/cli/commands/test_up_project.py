@@ -415,7 +415,11 @@ def test_what_is_there_is_reached_without_what_it_was_made_with(alpine: Command,
     ("more", "code", "message"),
     [
         (", user: nobody-here", 125, b"mydocker: web-1: unable to find user 'nobody-here'"),
-        (", volumes: ['./gone:/x']", 125, b"mydocker: web-1: bind source "),
+        (
+            ", volumes: [{type: bind, source: ./gone, target: /x, bind: {create_host_path: false}}]",
+            125,
+            b"mydocker: web-1: bind source ",
+        ),
         (", image: nope/nope, pull_policy: never", 125, b"mydocker: web-1: image nope/nope:latest for "),
         (", entrypoint: [nope]", 127, b"mydocker: web-1: 'nope': executable file not found"),
     ],

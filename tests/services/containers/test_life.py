@@ -71,6 +71,7 @@ def _whole_life(mydocker: Command) -> None:
     refused = mydocker("rm", "life")
     assert (refused.code, refused.stdout) == (1, b"") and b"container life is running" in refused.stderr
     assert output(mydocker, "kill", "life") == b"life\n"
+    assert (state(mydocker, "life")["Status"], state(mydocker, "life")["ExitCode"]) == ("exited", 137)
     assert output(mydocker, "wait", "life") == b"137\n"
     assert output(mydocker, "rm", "life") == b"life\n"
     assert output(mydocker, "ps", "-aq") == b""
@@ -120,6 +121,16 @@ def test_nothing_happens_to_one_that_runs_or_has_ended_already(kept: Command) ->
     assert output(kept, "stop", "again") == b"again\n" == output(kept, "stop", "again")
     killed = kept("kill", "again")
     assert killed.code == 1 and b"container again is not running" in killed.stderr
+
+
+@root
+def test_what_is_killed_can_be_removed_at_once(kept: Command) -> None:
+    """Whatever its restart policy is, and though it is paused."""
+    for options in ((), ("--restart", "always")):
+        run(kept, "--name", "at-once", *options, "alpine", *STAYS)
+        output(kept, "pause", "at-once")
+        output(kept, "kill", "at-once")
+        output(kept, "rm", "at-once")
 
 
 @root

@@ -109,8 +109,8 @@ def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]
         ("volumes: {data: }", "{type: volume, source: data, target: /x, volume: {nocopy: true}}",
          VolumeMount(volume="myapp_data", target="/x", copy=False)),
         ("volumes: {data: }", "/x", VolumeMount(target="/x")),
-        ("", "{type: bind, source: ./data, target: /x}", BindMount(source="HERE/data", target="/x")),
-        ("", "./data:/x:z", BindMount(source="HERE/data", target="/x")),
+        ("", "{type: bind, source: ./data, target: /x}", BindMount(source="HERE/data", target="/x", create=True)),
+        ("", "./data:/x:z", BindMount(source="HERE/data", target="/x", create=True)),
     ],
 )  # fmt: skip  # a table reads best with a case on a line
 def test_volumes_are_those_of_the_project(here: Path, top: str, entry: str, volume: VolumeMount | BindMount) -> None:
@@ -344,7 +344,7 @@ def test_networks_are_merged_by_their_names() -> None:
     )
     assert [(each.name, each.aliases) for each in spec.container.networks] == [
         ("myapp_a", ("x", "web")),
-        ("myapp_b", ("z", "web")),
+        ("myapp_b", ("y", "z", "web")),
     ]
     assert len(base.container.networks) == 2
     assert (other.container.network_mode, other.container.networks) == ("host", ())

@@ -50,44 +50,129 @@ def _web(base: str, over: str, **environ: str) -> dict[str, Any]:
     return normal_form(case)
 
 
-@pytest.mark.parametrize(
-    ("base", "over", "key", "expected"),
-    [
-        ("init: true", "init: false", "init", None),
-        ("command: [a, b]", "command: [c]", "command", ["c"]),
-        ("entrypoint: a b", "entrypoint: [c]", "entrypoint", ["c"]),
-        ("healthcheck: {test: [CMD, a, b], retries: 3}", "healthcheck: {test: [CMD, c]}", "healthcheck",
-         {"test": ["CMD", "c"], "retries": 3}),
-        ("environment: {A: 1, B: 2}", "environment: [B=3, C=4]", "environment", {"A": "1", "B": "3", "C": "4"}),
-        ("environment: [A=1, B=2]", "environment: {B: $X}", "environment", {"A": "1", "B": "$5"}),
-        ("environment: [A=$X]", "environment: [B=$$Y]", "environment", {"A": "$5", "B": "$Y"}),
-        ("labels: [a=1]", "labels: {a: 2, b: 3}", "labels", {"a": "2", "b": "3"}),
-        ("cap_add: [CHOWN]", "cap_add: [CHOWN, KILL]", "cap_add", ["CHOWN", "KILL"]),
-        ("dns: 1.1.1.1", "dns: [2.2.2.2]", "dns", ["1.1.1.1", "2.2.2.2"]),
-        ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: {b: 2.2.2.2}", "extra_hosts", ["a=1.1.1.1", "b=2.2.2.2"]),
-        ("ports: ['80:80', '81:81']", "ports: [{target: 80, published: 80}, '82:82']", "ports",
-         [{"target": n, "published": n} for n in (80, 81, 82)]),
-        ("volumes: ['d:/x', 'd:/y']", "volumes: ['e:/x:ro']", "volumes",
-         [{"type": "volume", "source": "shop_e", "target": "/x", "read_only": True},
-          {"type": "volume", "source": "shop_d", "target": "/y"}]),
-        ("tmpfs: /t", "tmpfs: ['/t:size=1m']", "volumes",
-         [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": str(1 << 20)}}]),
-        ("ulimits: {nproc: 5, nofile: {soft: 1, hard: 2}}", "ulimits: {nofile: 9}", "ulimits",
-         {"nproc": {"soft": 5, "hard": 5}, "nofile": {"soft": 9, "hard": 9}}),
-        ("logging: {driver: local, options: {max-size: 1m}}", "logging: {options: {max-file: 2}}", "logging",
-         {"driver": "local", "options": {"max-size": "1m", "max-file": "2"}}),
-        ("logging: {driver: local, options: {max-size: 1m}}", "logging: {driver: json-file}", "logging",
-         {"driver": "json-file"}),
-        ("environment: {A: 1}", "environment: ", "environment", {"A": "1"}),
-        ("environment: {A: 1}", "environment: !reset null", "environment", None),
-        ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment", {"B": "2"}),
-        ("environment: {A: 1, B: 2}", "environment: !override {C: 3}", "environment", {"C": "3"}),
-        ("ports: ['80:80']", "ports: !reset []", "ports", None),
-        ("ports: ['80:80']", "ports: !override ['81:81']", "ports", [{"target": 81, "published": 81}]),
-    ],
-)  # fmt: skip
+MERGED = [  # keys of a service, keys that lie over them, and what one of them is then
+    ("init: true", "init: false", "init", None),
+    ("command: [a, b]", "command: [c]", "command", ["c"]),
+    ("entrypoint: a b", "entrypoint: [c]", "entrypoint", ["c"]),
+    ("healthcheck: {test: [CMD, a, b], retries: 3}", "healthcheck: {test: [CMD, c]}", "healthcheck",
+     {"test": ["CMD", "c"], "retries": 3}),
+    ("environment: {A: 1, B: 2}", "environment: [B=3, C=4]", "environment", {"A": "1", "B": "3", "C": "4"}),
+    ("environment: [A=1, B=2]", "environment: {B: $X}", "environment", {"A": "1", "B": "$5"}),
+    ("environment: [A=$X]", "environment: [B=$$Y]", "environment", {"A": "$5", "B": "$Y"}),
+    ("labels: [a=1]", "labels: {a: 2, b: 3}", "labels", {"a": "2", "b": "3"}),
+    ("cap_add: [CHOWN]", "cap_add: [CHOWN, KILL]", "cap_add", ["CHOWN", "KILL"]),
+    ("dns: 1.1.1.1", "dns: [2.2.2.2]", "dns", ["1.1.1.1", "2.2.2.2"]),
+    ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: {b: 2.2.2.2}", "extra_hosts", ["a=1.1.1.1", "b=2.2.2.2"]),
+    ("ports: ['80:80', '81:81']", "ports: [{target: 80, published: 80}, '82:82']", "ports",
+     [{"target": n, "published": n} for n in (80, 81, 82)]),
+    ("volumes: ['d:/x', 'd:/y']", "volumes: ['e:/x:ro']", "volumes",
+     [{"type": "volume", "source": "shop_e", "target": "/x", "read_only": True},
+      {"type": "volume", "source": "shop_d", "target": "/y"}]),
+    ("tmpfs: /t", "tmpfs: ['/t:size=1m']", "volumes",
+     [{"type": "tmpfs", "target": "/t", "tmpfs": {"size": str(1 << 20)}}]),
+    ("ulimits: {nproc: 5, nofile: {soft: 1, hard: 2}}", "ulimits: {nofile: 9}", "ulimits",
+     {"nproc": {"soft": 5, "hard": 5}, "nofile": {"soft": 9, "hard": 9}}),
+    ("logging: {driver: local, options: {max-size: 1m}}", "logging: {options: {max-file: 2}}", "logging",
+     {"driver": "local", "options": {"max-size": "1m", "max-file": "2"}}),
+    ("logging: {driver: local, options: {max-size: 1m}}", "logging: {driver: json-file}", "logging",
+     {"driver": "json-file"}),
+    ("environment: {A: 1}", "environment: ", "environment", {"A": "1"}),
+    ("environment: {A: 1}", "environment: !reset null", "environment", None),
+    ("environment: {A: 1, B: 2}", "environment: {A: !reset null}", "environment", {"B": "2"}),
+    ("environment: {A: 1, B: 2}", "environment: !override {C: 3}", "environment", {"C": "3"}),
+    ("ports: ['80:80']", "ports: !reset []", "ports", None),
+    ("ports: ['80:80']", "ports: !override ['81:81']", "ports", [{"target": 81, "published": 81}]),
+    ("environment: {A: 1, B: 2}", "environment: [A]", "environment", {"A": None, "B": "2"}),
+    ("environment: [A=1]", "environment: {A: }", "environment", {"A": None}),
+    ("labels: {a: 1}", "labels: [a]", "labels", {"a": ""}),
+    ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: ['a:1.1.1.1']", "extra_hosts", ["a=1.1.1.1"]),
+    ("gpus: all", "gpus: [{driver: amd, count: 1}]", "gpus", [{"driver": "amd", "count": 1, "capabilities": ["gpu"]}]),
+    ("volumes: ['d:/x']", "volumes: [{type: volume, source: e, target: /x/}]", "volumes",
+     [{"type": "volume", "source": "shop_e", "target": "/x"}]),
+    ("devices: ['/dev/null:/dev/x']", "devices: ['/dev/zero:/dev/x']", "devices",
+     [{"source": "/dev/zero", "target": "/dev/x"}]),
+    ("ulimits: {nofile: {soft: 1, hard: 2}}", "ulimits: {nofile: {soft: 2}}", "ulimits",
+     {"nofile": {"soft": 2, "hard": 2}}),
+    ("security_opt: [no-new-privileges]", "security_opt: [seccomp=unconfined]", "security_opt",
+     ["seccomp=unconfined", "no-new-privileges"]),
+    ("blkio_config: {weight: 10}", "blkio_config: {weight: 20}", "blkio_config", {"weight": 20}),
+    ("post_start: [{command: a}]", "post_start: [{command: b}]", "post_start",
+     [{"command": ["a"]}, {"command": ["b"]}]),
+    ("restart: 'no', deploy: {restart_policy: {condition: on-failure}}", "deploy: {restart_policy: {max_attempts: 5}}",
+     "restart", "on-failure:5"),
+    ("logging: {driver: local, options: {max-size: 1m}}", "logging: {options: {max-size: !reset null}}", "logging",
+     {"driver": "local"}),
+    ("healthcheck: {test: a, interval: 9s}", "healthcheck: {interval: !reset null}", "healthcheck",
+     {"test": ["CMD-SHELL", "a"]}),
+    ("healthcheck: {test: a, interval: 9s}", "healthcheck: !override {test: b}", "healthcheck",
+     {"test": ["CMD-SHELL", "b"]}),
+    ("deploy: {resources: {limits: {memory: 64m, cpus: 1}}}", "deploy: {resources: {limits: {cpus: !reset null}}}",
+     "cpus", None),
+    ("networks: {a: , b: }", "networks: {a: !reset null}", "networks", {"shop_b": {"aliases": ["web"], "create": {}}}),
+    ("sysctls: {net.ipv4.ip_forward: 1, net.core.somaxconn: 9}", "sysctls: {net.core.somaxconn: !reset null}",
+     "sysctls", {"net.ipv4.ip_forward": "1"}),
+    ("ulimits: {nproc: 5, nofile: 9}", "ulimits: {nofile: !reset null}", "ulimits", {"nproc": {"soft": 5, "hard": 5}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "over", "key", "expected"), MERGED)
 def test_a_key_of_a_service(base: str, over: str, key: str, expected: object) -> None:
     assert _web(base, over, X="$5").get(key) == expected
+
+
+@pytest.mark.parametrize("where", ["the same file", "another file", "the third file"])
+@pytest.mark.parametrize(("base", "over", "key", "expected"), MERGED)
+def test_extends_merges_by_the_same_rules(where: str, base: str, over: str, key: str, expected: object) -> None:
+    top = "\nnetworks: {a: , b: }\nvolumes: {d: , e: }\n"
+    service = f"base: {{image: x, {base}}}"
+    if where == "the same file":
+        _write(main=f"services: {{{service}, web: {{extends: base, {over}}}}}{top}")
+    else:
+        file = "sub/base.yaml" if where == "another file" else "sub/middle.yaml"
+        _write(
+            sub__base=f"services: {{{service}}}",
+            sub__middle="services: {base: {extends: {file: base.yaml, service: base}}}",
+            main=f"services: {{web: {{extends: {{file: {file}, service: base}}, {over}}}}}{top}",
+        )
+    assert _shown("main", X="$5")["web"].get(key) == expected
+
+
+def test_relative_paths_of_a_base_count_from_its_file(here: Path) -> None:
+    Path("sub").mkdir()
+    Path("sub/vars").write_text("A=1\n")
+    Path("sub/labels").write_text("l=1\n")
+    base = (
+        "build: {context: ., additional_contexts: {one: ./c, two: 'service:web'}}, image: x, label_file: labels, "
+        "env_file: [vars, {path: gone, required: false}], "
+        "volumes: ['$X/d:/d', {type: bind, source: e, target: /e}, 'nn:/n', /anon]"
+    )
+    _write(
+        sub__base=f"services: {{base: {{{base}}}}}\nvolumes: {{nn: }}",
+        main="services: {web: {extends: {file: sub/base.yaml, service: base}, volumes: ['./f:/f']}}",
+    )
+    web = _shown("main", X=".")["web"]
+    assert (web["environment"], web["labels"]) == ({"A": "1"}, {"l": "1"})
+    sources = [each.get("source") for each in web["volumes"]]
+    assert sources == [f"{here}/sub/d", f"{here}/sub/e", "shop_nn", None, f"{here}/f"]
+    assert web["build"]["context"] == f"{here}/sub"
+    assert web["build"]["additional_contexts"] == {"one": f"{here}/sub/c", "two": "service:web"}
+
+
+def test_a_mistake_in_a_base_is_reported_there() -> None:
+    _write(
+        sub__base="services:\n  base: {image: x,\n    cpus: lots, nope: 1}\n",
+        main="services: {web: {extends: {file: sub/base.yaml, service: base}, tty: maybe}}\n",
+    )
+    with pytest.raises(SpecError) as caught:
+        load_project(_project("main"))
+    places = [each.partition(": ")[0] for each in caught.value.problems]
+    assert places == ["main.yaml:1:70", "sub/base.yaml:3:11", "sub/base.yaml:3:17"]
+
+
+def test_a_service_has_the_number_of_containers_of_its_base() -> None:
+    _write(main="services: {base: {image: x, deploy: {replicas: 3}, attach: false}, web: {extends: base}}")
+    services = [case.service for case in load_project(_project("main"))]
+    assert [(each.replicas, each.attach) for each in services if each] == [(3, False), (3, False)]
 
 
 _BASE = (
@@ -192,10 +277,14 @@ def test_tags_are_for_compose_files() -> None:
         load_project(_project("own"))
 
 
+def _bound(source: str) -> dict[str, object]:
+    return {"type": "bind", "source": source, "target": "/d", "bind": {"create_host_path": True}}
+
+
 def test_relative_paths_of_all_files_are_those_of_the_first(here: Path) -> None:
     _write(base="services: {web: {image: x}}", sub__over="services: {web: {volumes: ['./d:/d']}}")
     [case] = load_project(_project("base", "sub/over"))
-    assert normal_form(case)["volumes"] == [{"type": "bind", "source": f"{here}/d", "target": "/d"}]
+    assert normal_form(case)["volumes"] == [_bound(f"{here}/d")]
 
 
 def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
@@ -209,7 +298,7 @@ def test_include_merges_the_paths_of_one_entry(here: Path) -> None:
     db, web = load_project(_project("main"))
     assert (db.name, web.name, db.container.init) == ("db", "web", True)
     assert normal_form(db)["image"].endswith("y:3")
-    assert normal_form(db)["volumes"] == [{"type": "bind", "source": f"{here}/other/d", "target": "/d"}]
+    assert normal_form(db)["volumes"] == [_bound(f"{here}/other/d")]
     _write(sub__b="services: {db: {init: maybe}}")
     with pytest.raises(SpecError, match=r"^sub/b.yaml:1:23: expected true or false, not 'maybe'$"):
         load_project(_project("main"))

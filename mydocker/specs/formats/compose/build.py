@@ -29,6 +29,18 @@ def as_mapping(node: Node) -> Node:
     return mapping_at(node, {"context": node}) if isinstance(node, Scalar) and not is_null(node) else node
 
 
+def without_other_dockerfile(under: Node, over: Node) -> Node:
+    """The `build` UNDER without its Dockerfile, if OVER has one in the other of the two forms, of which one is
+    allowed."""
+    if not isinstance(under, Mapping) or not isinstance(over, Mapping):
+        return under
+    forms = ("dockerfile", "dockerfile_inline")
+    set_over = {key.text for key, node in over.entries if key.text in forms and not is_null(node)}
+    if not set_over:
+        return under
+    return under.replace(entries=tuple(each for each in under.entries if each[0].text not in {*forms} - set_over))
+
+
 def is_for_another_system(service: Mapping) -> bool:
     """Whether SERVICE is for a platform that is not Linux, such as wasi/wasm: it cannot start here, whatever `runtime`
     it names."""

@@ -52,7 +52,8 @@ def _declared(own: Declared) -> Iterator[Declared]:
         yield own
         return
     above = [*_connected(file.extended_by)] if file.extended_by else []
-    for each in dict.fromkeys([*above, *_connected(file)]):
+    below = [other for base in file.bases for other in _connected(base)]
+    for each in dict.fromkeys([*above, *_connected(file), *below]):
         if each is file:
             yield own
         elif isinstance(each.declared, Declared):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import reduce
 
 from mydocker.record import TYPE_CHECKING
-from mydocker.specs.formats.compose.build import PAIRS, as_mapping
+from mydocker.specs.formats.compose.build import PAIRS, as_mapping, without_other_dockerfile
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, null_at, text_at
 from mydocker.specs.values.port import read_ports
 
@@ -26,6 +26,7 @@ RESET, OVERRIDE = "!reset", "!override"
 _PAIRS = ("annotations", "environment", "labels", "sysctls")  # mappings, or lists of NAME=VALUE
 _OF_OTHERS = (("networks", "labels"), ("volumes", "labels"), ("networks", "driver_opts"), ("volumes", "driver_opts"))
 _PAIRS_OF_BUILD = tuple((key,) for key in PAIRS)
+_PAIRS_PATHS = (("environment",), ("labels",), ("build", "args"))  # of which a name may have no value
 _LISTS = (
     "dns",
     "dns_opt",
@@ -36,6 +37,7 @@ _LISTS = (
     "label_file",
 )  # or one entry, or a mapping
 _REPLACED = (("command",), ("entrypoint",), ("healthcheck", "test"))
+_EXCLUSIVE = (("network_mode", "networks"), ("networks", "network_mode"))  # one of which a service drops of its base
 _DEFAULTS = {"configs": "/", "secrets": "/run/secrets/"}  # where a file is without a target
 _SAME_TARGET = ("volumes", "devices", *_DEFAULTS)
 
@@ -62,20 +64,35 @@ def without_tags(node: Node) -> Node:
 
 
 def _settled_file(whole: Mapping) -> Mapping:
-    """WHOLE likewise. The keys of a service that extends another one keep their tags: what they reset or replace is
-    that of the base."""
+    """WHOLE likewise. A service that extends another one keeps its tags: what they reset or replace is that of the
+    base."""
     services = whole.get("services")
     settled = _settled(whole)
     if not isinstance(services, Mapping) or services.tag:
         return settled
-    kept = tuple((key, _settled_service(node)) for key, node in services.entries if node.tag != RESET)
+    kept = tuple(
+        (key, node if isinstance(node, Mapping) and node.get("extends") is not None else _untagged(node))
+        for key, node in services.entries
+        if node.tag != RESET
+    )
     own = services.replace(entries=kept)
     return settled.replace(
         entries=tuple((key, own if key.text == "services" else node) for key, node in settled.entries)
     )
 
 
-def _settled_service(node: Node) -> Node:
+def extended(base: Mapping, service: Mapping, name: str, reader: Reader) -> Mapping:
+    """SERVICE, called NAME, merged over its BASE, with its tags. READER records what cannot be merged."""
+    own = {key.text for key, value in service.entries if not is_null(value)}
+    dropped = {other for key, other in _EXCLUSIVE if key in own}
+    under = tuple((key, value) for key, value in base.entries if key.text not in dropped)
+    over = tuple((key, value) for key, value in service.entries if key.text != "extends")
+    found = _mappings(base.replace(entries=under), service.replace(entries=over), ("services", name), reader)
+    return found.replace(**service.position)
+
+
+def settled_service(node: Node) -> Node:
+    """NODE, a service, without its tags. Where it still extends another one, its keys keep them."""
     if not isinstance(node, Mapping) or node.get("extends") is None:
         return _untagged(node)
     entries = []
@@ -108,23 +125,23 @@ def _over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
 def _untagged_over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     if over.tag in (RESET, OVERRIDE):
         return over
+    inner = path[2:] if path[:1] == ("services",) else ()
     if is_null(over):
-        return under
+        return over if inner[:-1] in _PAIRS_PATHS else under  # a name without a value: that of whoever starts it
     if is_null(under) or under.tag == RESET:
         return over
-    inner = path[2:] if path[:1] == ("services",) else ()
     if inner in _REPLACED:
         return over
     key = inner[0] if len(inner) == 1 else ""
     if key == "build":
-        under, over = as_mapping(under), as_mapping(over)
+        under, over = without_other_dockerfile(as_mapping(under), as_mapping(over)), as_mapping(over)
     if (
         key in _PAIRS
         or (inner[:1] == ("build",) and inner[1:] in _PAIRS_OF_BUILD)
         or (path[:1] + path[2:] in _OF_OTHERS and len(path) > 2)
     ):
         under, over = _as_pairs(under, reader), _as_pairs(over, reader)
-    elif key in _LISTS:
+    elif key in _LISTS or inner == ("build", "extra_hosts"):
         under, over = _as_list(under, reader), _as_list(over, reader)
     elif key in ("networks", "depends_on"):
         under, over = _by_name(key, under, reader), _by_name(key, over, reader)
@@ -187,7 +204,7 @@ def _identity(item: Node, key: str, reader: Reader) -> object:
 def _target(item: Node, key: str, reader: Reader) -> str | None:
     members = {name.text: value for name, value in item.entries} if isinstance(item, Mapping) else {}
     if isinstance(target := members.get("target"), Scalar):
-        text = reader.text(target)
+        text = reader.text(target).rstrip("/") or "/"
         return text if text.startswith("/") else _DEFAULTS.get(key, "") + text
     source = members.get("source", item)
     if not isinstance(source, Scalar):
@@ -241,8 +258,8 @@ def _by_name(key: str, node: Node, reader: Reader) -> Node:
 
 
 def _is_another_thing(under: Node, over: Node, inner: Path, reader: Reader) -> bool:
-    """Whether OVER has nothing of UNDER: a limit in another form, and the options of another log driver."""
-    if inner[:1] == ("ulimits",):
+    """Whether OVER has nothing of UNDER: a limit or GPUs in another form, and the options of another log driver."""
+    if inner[:1] in (("ulimits",), ("gpus",)) or inner[:2] == ("build", "ulimits"):
         return type(under) is not type(over)
     return inner == ("logging",) and _drivers_differ(under, over, reader)
 

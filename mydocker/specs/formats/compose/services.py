@@ -68,8 +68,7 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
     _ignore_keys(whole, reader)
     top = members_of(whole, _TOP, reader)
     name = _project_name(top.get("name"), reader)
-    environ = {VARIABLE: name, **reader.scope.environ}
-    inner = reader.replace(scope=reader.scope.replace(environ=environ))
+    inner = _with_project(name, reader)
     services = entries_of(top.get("services"), inner)
     _refuse_no_service(whole, services, inner)
     own = _declared(top, services, name, inner)
@@ -91,6 +90,23 @@ def documents(whole: Mapping, reader: Reader) -> Iterator[tuple[Mapping, Reader]
             yield _document(key, service, project, inner), inner
         else:
             inner.refuse(service, "expected keys and values, such as 'image: alpine'")
+
+
+def declare(whole: Mapping, reader: Reader) -> None:
+    """Read what WHOLE declares at its top, for services of other files that extend those of WHOLE, in the project of
+    the first of these."""
+    first = reader.file
+    while first is not None and first.extended_by is not None:
+        first = first.extended_by
+    top = members_of(whole, _TOP, reader)
+    project = first.whole.get("name") if first is not None and first.whole else None
+    name = _project_name(project, (first.reader if first else reader).replace(problems=[]))
+    inner = _with_project(name, reader)
+    _declared(top, entries_of(top.get("services"), inner), name, inner)
+
+
+def _with_project(name: str, reader: Reader) -> Reader:
+    return reader.replace(scope=reader.scope.replace(environ={VARIABLE: name, **reader.scope.environ}))
 
 
 def is_compose(document: Mapping, *, alone: bool) -> bool:

@@ -43,7 +43,17 @@ def _entry(mount: Mount, top: Top, notes: Notes) -> tuple[str, Any] | None:
         external = {"external": True} if mount.external else {}
         key = top.key("volumes", mount.volume, {"name": mount.volume, **external})
         mount = mount.replace(volume=key, external=False)
+    if isinstance(mount, BindMount):
+        return _bind(mount)
     return mount_data(mount)
+
+
+def _bind(mount: BindMount) -> tuple[str, Any]:
+    """Compose creates a missing source unless the file says otherwise."""
+    key, data = mount_data(mount.replace(create=False))
+    if not mount.create and not isinstance(data, str):
+        data["bind"] = {**data.get("bind", {}), "create_host_path": False}
+    return key, data
 
 
 def _filesystem(mount: FilesystemMount, top: Top) -> dict[str, Any]:

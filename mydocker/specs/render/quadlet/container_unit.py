@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.field_types import written_image
@@ -162,6 +163,9 @@ class Writer:
 
     def _mounts(self) -> Iterator[Mount]:
         """The mounts that Podman has an option for; a secret of Podman's own is none of them."""
+        created = [mount.source for mount in self.spec.volumes if isinstance(mount, BindMount) and mount.create]
+        if created:
+            self.notes.append(f"volumes: Podman creates no directory of the host: mkdir -p {shlex.join(created)}")
         for mount in injected(self.spec):
             if isinstance(mount, FilesystemMount) and ":" in mount.target:
                 self.notes.append(f"volume {mount.target}: a unit has no such volume where the path has a colon")

@@ -52,7 +52,6 @@ def test_how_a_container_is_connected(net: Background) -> None:
     assert found["MacAddress"] == net.do("exec x cat /sys/class/net/eth0/address").strip()
     assert "other" in found["Aliases"] and (settings["Gateway"], settings["IPAddress"]) == ("", "")
     net.do("kill x")
-    net.do("wait x")
     assert json.loads(net.do("inspect x"))[0]["NetworkSettings"]["Networks"] == {}
 
 

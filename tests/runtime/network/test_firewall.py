@@ -1,0 +1,68 @@
+"""What nft loads for a network, by the tables that are there already."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from lab.machines import Machine
+
+from mydocker.runtime.network import Network, Subnet, firewall
+
+pytestmark = pytest.mark.root
+
+NETWORK = Network(
+    name="web",
+    id="0" * 64,
+    interface="md-0123456789",
+    subnet=Subnet(network="10.88.0.0/16", gateway="10.88.0.1"),
+)
+
+
+@pytest.fixture
+def place() -> Iterator[Machine]:
+    """This thread is there meanwhile."""
+    with Machine() as machine, machine.inside():
+        yield machine
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What nft has been called for, as text, from now on."""
+    texts: list[str] = []
+    run = firewall.run_together
+
+    def record(commands: list[tuple[str, ...]]) -> None:
+        texts.extend(pathlib.Path(path).read_text() for *_, path in commands)
+        run(commands)
+
+    monkeypatch.setattr(firewall, "run_together", record)
+    return texts
+
+
+def test_what_is_not_there_is_not_deleted(place: Machine, loaded: list[str], tmp_path: pathlib.Path) -> None:
+    """The kernel would let nft end ten milliseconds later."""
+    firewall.load(NETWORK, directory=str(tmp_path))
+    assert ["delete" in text for text in loaded] == [False]
+    assert firewall.is_complete(NETWORK.interface)
+
+
+@pytest.mark.parametrize("family", ["inet", "bridge"])
+def test_what_is_there_is_replaced(place: Machine, loaded: list[str], tmp_path: pathlib.Path, family: str) -> None:
+    """Also by half: a table of another tool's, or of a version before."""
+    table = firewall.table_of(NETWORK.interface)
+    place.run("nft", f"table {family} {table} {{ set old {{ type ipv4_addr; }}; }}")
+    firewall.load(NETWORK, directory=str(tmp_path))
+    assert [text.count("delete table") for text in loaded] == [1]
+    assert firewall.is_complete(NETWORK.interface)
+    assert "set old" not in place.run("nft", "list", "ruleset")
+
+
+def test_rules_are_loaded_again(place: Machine, loaded: list[str], tmp_path: pathlib.Path) -> None:
+    """Once, whatever of them was there."""
+    firewall.load(NETWORK, directory=str(tmp_path))
+    before = place.run("nft", "list", "ruleset")
+    firewall.load(NETWORK, directory=str(tmp_path), again=True)
+    assert place.run("nft", "list", "ruleset") == before
+    assert [text.count("delete table") for text in loaded] == [0, 2]
