@@ -188,6 +188,7 @@ def test_a_host_that_grants_no_user_namespaces_or_no_ids(alpine: Command, limit:
         (("--userns", "auto", "--uidmap", "0:1:1"), "exclude each other"),
         (("--uidmap", "0:1:100", "--subuidname", "x"), "exclude each other"),
         (("--subuidname", "nonesuch"), "/etc/subuid has no ids for nonesuch"),
+        (("--uidmap", "0:100000:6"), "user 0:0 with groups 0, 1, 2, 6, 10 does not exist in this container"),
         ((*MAP, "-u", "5000"), "user 5000:0 does not exist in this container"),
         ((*MAP, "-v", "/nonesuch:/x"), "bind source /nonesuch does not exist"),
     ],
