@@ -60,6 +60,29 @@ class IdMap(Record):
         """Whether GROUP, a number inside, is mapped."""
         return any(0 <= group - extent.inside < extent.count for extent in self.groups)
 
+    @property
+    def first_groups(self) -> int:
+        """How many groups there are from 0 on without a gap."""
+        count = 0
+        for extent in sorted(self.groups, key=lambda extent: extent.inside):
+            count += extent.count if extent.inside == count else 0
+        return count
+
+    @property
+    def inverted(self) -> IdMap:
+        """The map the other way round."""
+        return IdMap(users=_inverted(self.users), groups=_inverted(self.groups))
+
+    def outside(self, user: int, group: int) -> tuple[int, int] | None:
+        """What USER and GROUP, numbers inside, are outside; None if one of them is not mapped."""
+        found = looked_up(self.users, user), looked_up(self.groups, group)
+        return None if found[0] is None or found[1] is None else (found[0], found[1])
+
+
+def looked_up(extents: tuple[Extent, ...], inside: int) -> int | None:
+    """What the id INSIDE is outside, by EXTENTS; None if it is not mapped."""
+    return next((x.outside + inside - x.inside for x in extents if 0 <= inside - x.inside < x.count), None)
+
 
 def of_caller(*, ranges: bool = True) -> IdMap:
     """The map with all ids that the calling user is granted; root inside is the user. Without RANGES, only that."""
@@ -81,14 +104,26 @@ def keep_id(ids: IdMap, *, user: int, group: int) -> IdMap:
 
 def granted(path: str, user: int) -> Iterator[tuple[int, int]]:
     """The ranges (first, count) that subuid(5) file PATH grants USER, by name or number."""
+    lines = _lines(path)
+    return _ranges(lines, _name(user) if lines else "", str(user))
+
+
+def granted_to(path: str, name: str) -> Iterator[tuple[int, int]]:
+    """The same of NAME, as it stands there: a name or a number, which need not be an account's."""
+    return _ranges(_lines(path), name)
+
+
+def _lines(path: str) -> list[list[str]]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.strip().split(":") for line in file]
+            return [line.strip().split(":") for line in file]
     except OSError:
-        return
-    name = _name(user) if lines else ""
+        return []
+
+
+def _ranges(lines: list[list[str]], *names: str) -> Iterator[tuple[int, int]]:
     for line in lines:
-        if len(line) == 3 and line[0] in (name, str(user)) and _is_number(line[1]) and _is_number(line[2]):
+        if len(line) == 3 and line[0] in names and _is_number(line[1]) and _is_number(line[2]):
             yield int(line[1]), int(line[2])
 
 
@@ -294,6 +329,10 @@ def _with_root(root: int, ranges: Iterable[tuple[int, int]]) -> tuple[Extent, ..
             extents.append(Extent(inside=following, outside=first, count=count))
             following += count
     return tuple(extents)
+
+
+def _inverted(extents: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    return tuple(Extent(inside=each.outside, outside=each.inside, count=each.count) for each in extents)
 
 
 def _overlap(first: int, count: int, extent: Extent) -> bool:

@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -499,6 +499,49 @@ def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) ->
     )
     assert (done.stdout, done.returncode) == ("", 0), done.stderr
     return set(done.stderr.split())
+
+
+# what a batch imports only where it is asked for: services of a project, differences of texts, plans of others
+NOT_FOR_A_BATCH = """
+ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down
+mydocker.testing.cases.project typing
+"""
+COLLECTED = """
+from mydocker.cli import main
+early = []
+def note(phase, info):
+    if not hasattr(sys.modules.get("mydocker.cli.commands.test"), "test_command"):
+        early.append(info)
+gc.callbacks.append(note)
+main()
+print(len(early), gc.isenabled(), gc.get_freeze_count() > 1000)
+"""
+
+
+@pytest.fixture
+def batch(tmp_path: pathlib.Path) -> Callable[[str], list[str]]:
+    """A function that runs `test --list`, of one case, by CODE, and returns the words that CODE prints last."""
+    (tmp_path / "a.smoke.yaml").write_text("image: alpine\nexpect: {stdout: x}\n")
+
+    def run(code: str) -> list[str]:
+        code = f"import gc, sys; sys.path.append({str(pathlib.Path(mydocker.__file__).parent.parent)!r})\n{code}"
+        words = [sys.executable, "-P", "-c", code, "test", "--list", str(tmp_path)]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
+
+    return run
+
+
+def test_a_batch_imports_nothing_that_it_may_not_need(batch: Callable[[str], list[str]]) -> None:
+    loaded = batch(
+        "before = set(sys.modules); from mydocker.cli import main; main(); print(*set(sys.modules) - before)"
+    )
+    assert "mydocker.testing.batch.pool" in loaded
+    assert sorted({*loaded} & {*NOT_FOR_A_BATCH.split()}) == []
+
+
+def test_nothing_is_collected_while_a_command_is_imported(batch: Callable[[str], list[str]]) -> None:
+    """And what has been imported is not looked at from then on."""
+    assert batch(COLLECTED) == ["0", "True", "True"]
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

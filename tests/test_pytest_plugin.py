@@ -48,7 +48,8 @@ pull_policy: never
 
 def _pytest(directory: pathlib.Path, *words: str, env: dict[str, str] | None = None) -> tuple[str, int]:
     """What a pytest in DIRECTORY says, and its exit code."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--strict-markers", *words]
+    options = ["--rootdir=.", "-p", "no:cacheprovider", "-rA", "--strict-markers"]
+    command = [sys.executable, "-m", "pytest", *options, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, env={**environment, "COLUMNS": "200", **(env or {})}
@@ -100,7 +101,7 @@ def test_cases_are_chosen_as_tests_are(
 ) -> None:
     (tmp_path / "x.smoke.yaml").write_text(SPECS)
     text, _ = _pytest(tmp_path, *words, env={**alpine.environment})
-    assert re.findall(r"^PASSED .*?::(.*)$", text, re.MULTILINE) == passed
+    assert re.findall(r"^PASSED .*?::(.*)$", text, re.MULTILINE) == passed, text
 
 
 @root

@@ -37,6 +37,7 @@ def entry() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command that ARGV (by default the process's arguments) names; its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    gc.disable()  # what is imported stays, and to look at all of it again and again takes a tenth of a start
     try:
         words = _known(words)
         return _dispatch(words)
@@ -74,9 +75,10 @@ def _known(words: list[str]) -> list[str]:
 def _dispatch(words: list[str]) -> int:
     """The command NAME is the function `NAME_command` of the module of that name, imported only when it is needed."""
     name, rest = words[0], words[1:]
-    if name in _LIGHT:
-        gc.disable()  # the process is so short that looking for what it could free costs more than it frees
     command: Callable[[list[str]], int] = getattr(command_module(name), f"{name}_command")
+    if name not in _LIGHT:  # whose processes are so short that they have nothing to free
+        gc.freeze()
+        gc.enable()
     return command(rest)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.kernel import _call
+from mydocker.kernel import PR_SET_DUMPABLE, _call, prctl
 
 
 def enter_namespace(descriptor: int) -> None:
@@ -14,6 +14,16 @@ def enter_namespace(descriptor: int) -> None:
     those of a process that this one may trace (setns(2)).
     """
     _call("setns", descriptor, 0)
+
+
+def be_root() -> None:
+    """Become root of the user namespace that this process is in, having none of its ids: a process of the host's root
+    that has entered one. No process in there can trace this one, or read its memory. OSError if root does not exist
+    there."""
+    os.setgroups([])  # or the host's would stay
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    prctl(PR_SET_DUMPABLE, 0)  # the kernel has set fs.suid_dumpable, which may be another value (prctl(2))
 
 
 class Inside:

@@ -6,6 +6,8 @@ defaults. For files that only mydocker's user can write.
 
 from __future__ import annotations
 
+from _json import make_scanner
+
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -55,13 +57,14 @@ class _Context:
     parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
 
 
+_scan = make_scanner(_Context)  # type: ignore[arg-type]  # it takes anything that has these
+
+
 def parse(text: str) -> Any:
     """The value that TEXT has as JSON, without `json`, whose import takes as long as reading the state of fifty
     containers. TEXT begins with the value. Raises ValueError, RecursionError."""
-    from _json import make_scanner
-
     try:
-        value, end = make_scanner(_Context)(text, 0)  # type: ignore[arg-type]  # it takes anything that has these
+        value, end = _scan(text, 0)
     except StopIteration:
         raise ValueError("not JSON") from None
     if text[end:].strip():

@@ -557,7 +557,8 @@ FIELDS: tuple[Field, ...] = (
         not_compose="Docker has the mode host alone; podman run has others",
         quadlet="UserNS",
         group="isolation",
-        help="User namespace: host, or keep-id[:uid=U,gid=G] (an ordinary user's own ids inside too, or these)",
+        help="User namespace: host, keep-id[:uid=U,gid=G] (an ordinary user's own ids inside too, or these), or, for"
+        " root, auto[:size=N] (ids that no other container has)",
     ),
     Field(
         name="uidmap",
@@ -571,7 +572,7 @@ FIELDS: tuple[Field, ...] = (
         quadlet="UIDMap",
         merge="append",
         group="isolation",
-        help="User ids of a user namespace of its own; not supported at run time yet",
+        help="User ids of a user namespace of its own, for root",
     ),
     Field(
         name="gidmap",
@@ -597,7 +598,7 @@ FIELDS: tuple[Field, ...] = (
         not_compose="Docker has one user namespace for all containers",
         quadlet="SubUIDMap",
         group="isolation",
-        help="Map the ids that /etc/subuid has for NAME; not supported at run time yet",
+        help="Map the ids that /etc/subuid has for NAME, for root",
     ),
     Field(
         name="subgidname",

@@ -6,7 +6,6 @@ milliseconds.
 
 from __future__ import annotations
 
-import difflib
 import os
 
 from mydocker.record import TYPE_CHECKING
@@ -57,7 +56,9 @@ def _hunks(expected: list[str], came: list[str]) -> Iterator[str]:
     same = len(os.path.commonprefix([expected, came]))
     skipped = max(0, same - AROUND)
     left, right = expected[skipped : skipped + COMPARED], came[skipped : skipped + COMPARED]
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    from difflib import SequenceMatcher  # only where two texts differ
+
+    matcher = SequenceMatcher(None, left, right, autojunk=False)
     for group in matcher.get_grouped_opcodes(AROUND):
         yield f"@@ line {skipped + group[0][3] + 1} @@"
         for kind, first, last, begin, end in group:

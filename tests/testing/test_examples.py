@@ -165,7 +165,7 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     alone = [case.replace(number=number) for number, case in enumerate(turned) if case.file not in apart]
 
     def judge(batch: list[Case]) -> dict[int, JudgedCase]:
-        results = Batch(batch, limits=Limits(jobs=2), environ=mydocker.environment).results()
+        results = Batch(batch, limits=Limits(jobs=8), environ=mydocker.environment).results()
         return {result.case.number: result for result in results}
 
     judged = judge(alone)

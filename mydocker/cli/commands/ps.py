@@ -55,7 +55,8 @@ def ps_command(argv: list[str]) -> int:
     wanted = _filters(texts(FILTER, options))
     form, quiet, trunc = last(FORMAT, options), is_on(QUIET, options), not is_on(NO_TRUNC, options)
     if (quiet or form in (None, _TABLE)) and not _OF_SPECS & wanted.keys():
-        _show([rows.brief(each, trunc=trunc) for each in _chosen(_listed(), options, wanted)], quiet=quiet)
+        names = ("ID",) if quiet else tuple(HEADINGS)
+        _show([rows.brief(each, names, trunc=trunc) for each in _chosen(_listed(), options, wanted)], quiet=quiet)
     else:
         from mydocker.services.containers import described
 

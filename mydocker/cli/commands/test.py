@@ -24,7 +24,6 @@ from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.duration import parse_duration
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits, exit_code
 from mydocker.testing.cases.collect import collect, with_variables
-from mydocker.testing.cases.project import find_running
 from mydocker.testing.cases.select import Memory, by_name, by_tags
 from mydocker.testing.parts.line import heading
 from mydocker.testing.parts.part import WHOLE, digest, divide, parse_part
@@ -67,7 +66,7 @@ def test_command(argv: list[str]) -> int:
             store = Store.open(os.environ)
             memory = Memory(f"{store.root}/failed.json")
             part = parse_part(options.shard, os.environ) if options.shard else WHOLE
-            project = find_running(store, options.project) if options.project is not None else None
+            project = _project(store, options.project) if options.project is not None else None
             whole = _cases(options, memory, project)
             cases = divide(whole, part)
             reports = Reports(open_reports(options.report if _runs(options) else [], files))
@@ -174,6 +173,12 @@ def _limits(options: argparse.Namespace) -> Limits:
         max_failures=options.maxfail,
         timeout=parse_duration(options.timeout) if options.timeout else None,
     )
+
+
+def _project(store: Store, name: str) -> RunningProject:
+    from mydocker.testing.cases.project import find_running  # most batches have none
+
+    return find_running(store, name)
 
 
 def _cases(options: argparse.Namespace, memory: Memory, project: RunningProject | None) -> list[Case]:

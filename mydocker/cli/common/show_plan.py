@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.specs.model.parts import Port
 
-_INSIDE = ("containers", "networks_dir")  # where mydocker has its own files
+_INSIDE = ("containers", "networks_dir", "own_ids")  # where mydocker has its own files, and what `id_map` says
 _KEYS = {
     "rootless": "id_map",
+    "auto_ids": "id_range",
     "groups": "group_add",
     "grace": "stop_grace_period",
     "no_network": "network_reason",
@@ -53,6 +54,7 @@ _ATTRIBUTES = {
 def show(plan: LaunchPlan) -> None:
     """Print PLAN on stdout."""
     fields = {name: value for name, value in plan.as_dict().items() if name not in _INSIDE}
+    fields["rootless"] = plan.ids
     shown = {_KEYS.get(name, name): _field(name, value) for name, value in fields.items()}
     print(dump({**shown, "network": plan.network}, indent=2))
 
@@ -133,6 +135,7 @@ def _ports(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
 
 
 _WRITERS: dict[str, Callable[[Any], Any]] = {
+    "rootless": lambda ids: {kind: [_data(extent) for extent in extents] for kind, extents in ids.as_dict().items()},
     "capabilities": names,
     "seccomp": _filter,
     "umask": _octal,

@@ -15,6 +15,7 @@
       containers/<id>/                one running container each, the runtime's
       background/<id>/                one container each that stays until it is removed, see services/containers
       networks/<name>/                a network, and who has addresses in it, the runtime's
+      ids/                            which ranges of ids containers have that chose none, the runtime's
 
 A component of a repository's name begins with neither `:` nor `@`, so no two names share a path. Everything is
 published by rename(2) and never changed afterwards: readers take no lock. All of it is closed to others (mode 0700):

@@ -23,3 +23,14 @@ def apply(limits: Mapping[str, tuple[int, int]]) -> None:
                 f"ulimit {name}: the hard limit {both[1]} is above {most}, which mydocker may not raise on this host",
                 hint="set a lower limit, or give mydocker CAP_SYS_RESOURCE",
             ) from None
+
+
+def allow(limits: Mapping[str, tuple[int, int]]) -> None:
+    """Let descendants in a user namespace set LIMITS, as far as this process may: they raise no hard limit."""
+    for name, (_, hard) in limits.items():
+        soft, most = resource.getrlimit(NUMBERS[name])
+        if most != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or hard > most):
+            try:
+                resource.setrlimit(NUMBERS[name], (soft, hard))
+            except (ValueError, OSError):  # `apply` says it
+                continue

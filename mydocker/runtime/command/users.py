@@ -112,15 +112,16 @@ def names(root: int, path: str, number: int) -> tuple[str, ...]:
 
 def take_identity(identity: Identity, *, groups: bool) -> None:
     """Become IDENTITY; without GROUPS setgroups(2) is denied, and the caller's groups stay, unmapped."""
+    who = f"user {identity.uid}:{identity.gid} with groups {', '.join(map(str, identity.groups))}"
     try:
         if groups:
             os.setgroups([*identity.groups])
+        who = f"user {identity.uid}:{identity.gid}"
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:
-        who = f"user {identity.uid}:{identity.gid}"
         if error.errno == errno.EINVAL:
-            message = f"{who} does not exist in this container, which an ordinary user has started"
-            raise LaunchError(message, hint=MORE_IDS) from None
+            message = f"{who} does not exist in this container: its user namespace has no such id"
+            raise LaunchError(message, hint=f"map more ids; for an ordinary user's container {MORE_IDS}") from None
         hint = "this takes CAP_SETUID and CAP_SETGID, which mydocker lacks itself"
         raise LaunchError(f"cannot become {who}: {error.strerror}", hint=hint) from None

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from mydocker import kernel
 from mydocker.errors import REPORT_LIMIT, ErrorReport, HostError, LaunchError, MydockerError
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import be_root, enter_namespace
 from mydocker.record import Record
 from mydocker.runtime.copy.pack import Packer
 from mydocker.runtime.copy.places import Place, find_end, find_source
@@ -37,6 +37,8 @@ def tree_of(view: ContainerView) -> Tree:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         if "user" in view.namespaces:
             enter_namespace(view.namespaces["user"])
+        if view.plan.own_ids:
+            be_root()
         return view.root
 
     return Tree(enter=enter)

@@ -29,6 +29,7 @@ IN_A_CONTAINER = (
     "inside another container, start that one with --cap-add SYS_ADMIN, and on a host with AppArmor "
     "--security-opt apparmor=unconfined"
 )
+_ACCOUNTS = ("/etc/subuid", "/etc/subgid")
 MORE_IDS = "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with ids that no other user has"
 SWITCHES = (  # of the kernel, that keep ordinary users from user namespaces: closed, open
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
@@ -124,6 +125,8 @@ def _steps(host: Host, run_dir: str) -> Iterator[HostCheck]:
         name="proc", state=MISSING if why else OK, detail=why or "a separate /proc", hint=hint, essential=True
     )
     yield _overlay(host, run_dir)
+    if host.ids is None:
+        yield _own_ids(run_dir)
     yield _pivot_root(host, run_dir)
     why = attempt(probes.loopback, ids=host.ids)
     detail = f"{why}; with --network none, lo stays down" if why else "lo is up with --network none"
@@ -163,7 +166,7 @@ def _ids(ids: idmap.IdMap) -> HostCheck:
         detail = why or f"{count} users, from /etc/subuid and /etc/subgid"
         return HostCheck(name="ids", state=MISSING if why else OK, detail=detail, essential=True)
     user = os.geteuid()
-    granted = [list(idmap.granted(path, user)) for path in ("/etc/subuid", "/etc/subgid")]
+    granted = [list(idmap.granted(path, user)) for path in _ACCOUNTS]
     detail, hint = "only root: /etc/subuid and /etc/subgid grant this user nothing", MORE_IDS
     if all(granted):
         detail, hint = "only root: newuidmap and newgidmap are missing or may not gain privileges", "install uidmap"
@@ -184,6 +187,16 @@ def _overlay(host: Host, run_dir: str) -> HostCheck:
         state, detail = MISSING, "the store's file system cannot hold what containers write"
     hint = "set MYDOCKER_ROOT to another file system; in a container, a volume"
     return HostCheck(name="overlay", state=state, detail=detail, hint=hint, essential=True)
+
+
+def _own_ids(run_dir: str) -> HostCheck:
+    if why := attempt(lambda: probes.own_ids(run_dir), ids=None):
+        hint = "the store must be on ext4, xfs, btrfs or tmpfs, and the kernel 5.19 or later"
+        detail = f"{why}; containers share the host's"
+        return HostCheck(name="own ids", state=WEAKER, detail=detail, hint=hint)
+    granted = min(sum(count for _, count in idmap.granted_to(path, "containers")) for path in _ACCOUNTS)
+    automatic = f"--userns auto has {granted}" if granted else "--userns auto takes ids of `containers` in /etc/subuid"
+    return HostCheck(name="own ids", state=OK, detail=f"--uidmap gives them others; {automatic}")
 
 
 def _pivot_root(host: Host, run_dir: str) -> HostCheck:

@@ -9,6 +9,7 @@ import os
 
 from mydocker import kernel
 from mydocker.errors import MydockerError
+from mydocker.idmap import Extent, IdMap
 from mydocker.runtime.network.trial import attempt
 from mydocker.runtime.plan.root import LayeredRoot
 from mydocker.runtime.plan.standard_mounts import TTY_GROUP
@@ -52,6 +53,16 @@ def overlay(run_dir: str, *, in_memory: bool, user_xattrs: bool) -> None:
     os.mkdir(f"{root}/old")  # which now hides the layer's: overlay's own mark, an extended attribute
     if os.listdir(f"{root}/old") or os.listdir(f"{layer}/old") != ["inside"]:
         raise MydockerError("it does not show what was written")
+
+
+def own_ids(run_dir: str) -> None:
+    """Mount the layer with other owners, below what is written with these."""
+    kernel.unshare(_MOUNT)
+    _separate_mounts()
+    ids = IdMap(users=(Extent(inside=0, outside=1, count=1),), groups=(Extent(inside=0, outside=1, count=1),))
+    root = LayeredRoot(lowerdirs=(f"{run_dir}/lower",), in_memory=True).mount(run_dir, ids=ids)
+    if os.stat(root).st_uid != 1:
+        raise MydockerError("it does not show other owners")
 
 
 def pivot_root(run_dir: str) -> None:

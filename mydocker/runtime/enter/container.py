@@ -50,6 +50,7 @@ class ExecPlan(Record):
     rights: Rights
     label: str  # the kind of label that the container's command has, for people; empty: none
     is_rootless: bool
+    root_owner: tuple[int, int] | None  # the host's user and group that its root is, if it has ids that root gave it
     without_pid_namespace: bool
     cgroups: tuple[tuple[str, bool], ...]  # the directories of its cgroups, and whether they may be missing
     stop_signal: int

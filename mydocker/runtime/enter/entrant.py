@@ -17,7 +17,7 @@ from mydocker import kernel
 from mydocker.errors import ErrorReport, HostError, LaunchError, hint_for
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import open_existing
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import be_root, enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.command.executable import execute, find_command
@@ -63,9 +63,9 @@ def enter(entry: Entry, born: int) -> NoReturn:
 
 
 def is_traceable(plan: ExecPlan) -> bool:
-    """Whether programs of the container may trace what cannot be dumped. The memory of an ordinary user's fork belongs
-    to the host's user namespace, in which no container has SYS_PTRACE."""
-    return bool(plan.rights.capabilities & kernel.CAP_SYS_PTRACE and not plan.is_rootless)
+    """Whether programs of the container may trace what cannot be dumped. The memory of a fork belongs to the host's
+    user namespace, in which no container that has its own has SYS_PTRACE."""
+    return bool(plan.rights.capabilities & kernel.CAP_SYS_PTRACE and not plan.is_rootless and not plan.root_owner)
 
 
 def _execute_anew(entry: Entry, born: int) -> None:
@@ -126,8 +126,12 @@ def _enter(entry: Entry, born: int) -> None:
 
         cgroup.join(entry.cgroups)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    if plan.root_owner:
+        _prepare_mapped(entry, plan.root_owner)
     for kind in sorted(entry.namespaces, key=lambda kind: kind != "user"):  # that one has the rights over the others
         enter_namespace(entry.namespaces[kind])
+    if plan.root_owner:
+        be_root()
     # a mount namespace comes with its root, which no program of the image has changed (setns(2))
     root = entry.root if entry.root >= 0 else os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if entry.streams:
@@ -135,6 +139,17 @@ def _enter(entry: Entry, born: int) -> None:
     leave_keyring()
     enter_root(root)
     _become(entry, born)
+
+
+def _prepare_mapped(entry: Entry, owner: tuple[int, int]) -> None:
+    """What only the host's root may do, for a container with ids that it has given: OWNER is root there."""
+    from mydocker.runtime.streams import give_streams
+
+    give_streams(entry.streams, owner)
+    if entry.plan.ulimits:
+        from mydocker.runtime.command import rlimits
+
+        rlimits.allow(entry.plan.ulimits)
 
 
 def _import_ahead(entry: Entry) -> None:

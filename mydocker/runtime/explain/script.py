@@ -63,9 +63,14 @@ at /etc/group
 
 
 def shell_script(plan: LaunchPlan) -> str:
-    """The script of PLAN. Raises LaunchError for what is not expressible: the id maps of an ordinary user."""
+    """The script of PLAN. Raises LaunchError for what is not expressible: maps of ids."""
     if plan.rootless:
         raise LaunchError("only what root would run can be shown as a shell script", hint="try it as root")
+    if plan.own_ids:
+        raise LaunchError(
+            "a user namespace of its own cannot be shown as a shell script: idmapped mounts take a program",
+            hint="leave userns_mode, uidmap and gidmap out",
+        )
     if not plan.argv:
         raise LaunchError("there is no command, so there is nothing for a shell script to run")
     if plan.pre_start:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.inspect.ownership import Ownership
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.user_namespace.outside import OwnersInside
 
 _MOST = 11  # descriptors that are sent: four, and one for each kind of namespace
 
@@ -43,7 +44,7 @@ class ContainerView(Record):
     begun: int
     namespaces: Mapping[str, int]
     plan: LaunchPlan
-    ownership: Ownership | None = None
+    ownership: Ownership | OwnersInside | None = None
     outcome: Outcome | None = None  # once it has ended
     image: int | None = None  # the mounted file of its image, where that is not mounted in `scratch`
 
@@ -145,14 +146,18 @@ class ViewReceiver:
                     os.close(descriptor)
 
     def _view(self, plan: LaunchPlan, descriptors: tuple[int, ...]) -> ContainerView:
-        from mydocker.runtime.inspect.ownership import by_archive
+        from mydocker.runtime.inspect.ownership import owners_of
 
         root, scratch, process, begun, *namespaces = descriptors
+        if plan.auto_ids:  # which it has got since PLAN was made
+            from mydocker.runtime.user_namespace.ranges import settled
+
+            plan = settled(plan)
         separate = {
             kind: each for kind, each in zip(self.kinds, namespaces, strict=True) if kind in plan.separate_namespaces
         }
         view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=separate, plan=plan)
-        return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
+        return view.replace(ownership=owners_of(plan, root=root, scratch=scratch))
 
 
 class ViewSender(Record):
@@ -161,15 +166,15 @@ class ViewSender(Record):
     channels: tuple[int, ...]
     kinds: tuple[str, ...]
 
-    def send_fds(self, root: int, run_dir: str) -> int:
-        """In the child, when the tree is complete and before the root changes; the other end of `begun`.
+    def send_fds(self, root: int, run_dir: str, *, scratch: int | None = None) -> int:
+        """In the child, when the tree is complete and before the root changes; the other end of `begun`. SCRATCH is a
+        copy of the mounts in the scratch directory, if there is one.
 
         That stays open until execve(2) in this process only: mydocker's init closes everything, and it is not
         inherited by what is executed before the command.
         """
-        scratch = kernel.clone_tree(
-            f"{run_dir}/scratch", recursive=True
-        )  # what is mounted there goes with the old root
+        if scratch is None:  # what is mounted there goes with the old root
+            scratch = kernel.clone_tree(f"{run_dir}/scratch", recursive=True)
         process = os.pidfd_open(os.getpid())
         begun, other_end = os.pipe()
         links = [f"/proc/self/ns/{'mnt' if kind == 'mount' else kind}" for kind in self.kinds]

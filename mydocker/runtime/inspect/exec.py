@@ -17,7 +17,7 @@ import time
 
 from mydocker import kernel
 from mydocker.errors import LaunchError, MydockerError, refused_by_host
-from mydocker.kernel.enter import enter_namespace
+from mydocker.kernel.enter import be_root, enter_namespace
 from mydocker.kernel.process_title import ENTERING, retitle
 from mydocker.kernel.signals import signal
 from mydocker.message import send
@@ -27,6 +27,7 @@ from mydocker.runtime.command.privileges import enter_root, leave_keyring
 from mydocker.runtime.inspect.helper_process import HelperProcess, Problem, settle
 from mydocker.runtime.launch import child
 from mydocker.runtime.launch.parent import prepare_isolation
+from mydocker.runtime.streams import give_streams
 from mydocker.runtime.streams.read_pipe import listen_to_all
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Exec(HelperProcess):
         plan = view.plan
         if plan.exec_label:
             raise LaunchError("no command is executed in a container that has an AppArmor profile or an SELinux label")
-        may_trace = plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.rootless
+        may_trace = plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.ids
         if may_trace and not plan.capabilities & kernel.CAP_SYS_ADMIN:
             raise LaunchError("no command is executed in a container that has SYS_PTRACE: it could take over mydocker")
         program = prepare_isolation(plan)
@@ -118,17 +119,32 @@ def _run(view: ContainerView, program: bytes, terms: Terms) -> CommandResult | S
     pipes = [os.pipe() for _ in range(1 + terms.separate)]
     writers = tuple(writer for _, writer in pipes)
     cgroup_fds = cgroup.open_cgroups((each.path, each.optional) for each in plan.cgroups)
+    if plan.own_ids:
+        _prepare_mapped(plan, writers)
     sys.path.clear()  # from here on, what is found there is the image's
     sys.meta_path.clear()
     for kind in sorted(view.namespaces, key=lambda kind: kind != "user"):  # it gives the right to enter the others
         if kind != "user" or not _is_own(view.namespaces[kind]):
             enter_namespace(view.namespaces[kind])
+    if plan.own_ids:
+        be_root()
     pid = _fork()
     if pid == 0:
         _become(plan, program, root=view.root, outputs=writers, cgroup_fds=cgroup_fds)
     for writer in writers:
         os.close(writer)
     return _wait(pid, tuple(reader for reader, _ in pipes), terms)
+
+
+def _prepare_mapped(plan: LaunchPlan, writers: tuple[int, ...]) -> None:
+    """What only the host's root may do for the command of a container with ids that it has given."""
+    owner = plan.own_ids.outside(0, 0) if plan.own_ids else None
+    if owner:
+        give_streams(writers, owner)
+    if plan.ulimits:
+        from mydocker.runtime.command import rlimits
+
+        rlimits.allow(plan.ulimits)
 
 
 def _is_own(namespace: int) -> bool:

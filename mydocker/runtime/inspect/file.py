@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mydocker.runtime.inspect.ownership import Ownership
+    from mydocker.runtime.user_namespace.outside import OwnersInside
 
 CONTENTS_LIMIT = 4 << 20  # bytes that are compared
 DIGEST_LIMIT = 4 << 30  # bytes that are hashed
@@ -37,7 +38,7 @@ TYPES = {
 
 
 def inspect_file(
-    root: int, path: str, attributes: frozenset[str], *, ownership: Ownership | None = None
+    root: int, path: str, attributes: frozenset[str], *, ownership: Ownership | OwnersInside | None = None
 ) -> dict[str, Any]:
     """The facts of PATH below descriptor ROOT: `exists`, and of a file that does, those of ATTRIBUTES.
 

@@ -148,9 +148,10 @@ def _take_all(view: ContainerView, staged: str) -> Iterator[str]:
 
 
 def _take(view: ContainerView, upper: str, target: str) -> None:
-    """Move directory UPPER, which is below the scratch directory, to TARGET; copy it, if it is in memory."""
+    """Move directory UPPER, which is below the scratch directory, to TARGET; copy it, if it is in memory, or belongs to
+    ids of this container alone: with its own numbers, a layer goes with any map."""
     on_disk = f"{view.plan.run_dir}/scratch/{upper}"
-    if os.path.isdir(on_disk):
+    if os.path.isdir(on_disk) and not view.plan.own_ids:
         try:
             os.rename(on_disk, target)
             return

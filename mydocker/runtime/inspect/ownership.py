@@ -16,6 +16,7 @@ from mydocker.runtime.plan.root import LayeredRoot
 if TYPE_CHECKING:
     from mydocker.image.tar.entries import Owner
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.user_namespace.outside import OwnersInside
 
 _INSIDE = kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_SYMLINKS
 _COPIED = "user.overlay.origin"  # overlayfs sets it on what it copied up, and not on what was made (fs/overlayfs)
@@ -73,8 +74,12 @@ class Ownership:
         return self._tables[layer]
 
 
-def by_archive(plan: LaunchPlan, *, root: int, scratch: int) -> Ownership | None:
-    """For a container made by PLAN; None where the kernel knows the owners."""
+def owners_of(plan: LaunchPlan, *, root: int, scratch: int) -> Ownership | OwnersInside | None:
+    """For a container made by PLAN; None where the kernel knows the owners, and has their numbers."""
+    if plan.own_ids:
+        from mydocker.runtime.user_namespace.outside import OwnersInside
+
+        return OwnersInside(plan.own_ids)
     single = plan.rootless is not None and plan.rootless.is_single
     if not single or plan.image_digest is None or not isinstance(plan.root, LayeredRoot):
         return None

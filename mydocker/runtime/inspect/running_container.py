@@ -23,8 +23,9 @@ from mydocker.kernel.processes import has_ended
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.enter.container import forbidden, not_running, open_namespaces
 from mydocker.runtime.inspect.container_view import ContainerView
-from mydocker.runtime.inspect.ownership import by_archive
+from mydocker.runtime.inspect.ownership import owners_of
 from mydocker.runtime.inspect.running_plan import Running, read
+from mydocker.runtime.user_namespace.outside import scratch_by_numbers
 
 if TYPE_CHECKING:
     from mydocker.idmap import IdMap
@@ -61,18 +62,19 @@ def _open(found: Running, opened: ExitStack) -> ContainerView:
         found.start_time,
         plan.separate_namespaces,
         without_pid_namespace=plan.has_outer_init,
-        below_holder=bool(plan.networks),
+        below_holder=bool(plan.networks and plan.rootless),
         keep=lambda descriptor: _keep(opened, descriptor),
     )
     root = _keep(opened, _open_root(plan, namespaces))
     scratch = _keep(opened, os.open(f"{plan.run_dir}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    scratch = _keep(opened, scratch_by_numbers(scratch, plan.own_ids)) if plan.own_ids else scratch
     begun, other_end = os.pipe()
     os.close(other_end)  # the command has been executed: before that, there is no plan
     _keep(opened, begun)
     if has_ended(process):
         raise ProcessLookupError
     view = ContainerView(root=root, scratch=scratch, process=process, begun=begun, namespaces=namespaces, plan=plan)
-    return view.replace(ownership=by_archive(plan, root=root, scratch=scratch))
+    return view.replace(ownership=owners_of(plan, root=root, scratch=scratch))
 
 
 def _keep(opened: ExitStack, descriptor: int) -> int:

@@ -28,6 +28,7 @@ from mydocker.runtime.plan import (
     sysctls,
     volume_mounts,
 )
+from mydocker.runtime.user_namespace import words
 from mydocker.specs import model
 from mydocker.specs.model import parts
 from mydocker.specs.security import seccomp as profile
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     *(idmap, plan, seccomp, controllers, hierarchy, devices, keep_id, mac_label, machine_tree, operations, propagation),
-    *(root, sysctls, volume_mounts, model, parts, profile, image_model),
+    *(root, sysctls, volume_mounts, model, parts, profile, image_model, words),
 )
 _CONSTANTS = (str, int, float, bytes, bool, type(None))
 

@@ -112,6 +112,8 @@ def plan_launch(
     host = inspect_host(ids=store.ids, file_system=store.state_file_system)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
+    if spec.userns_mode != "host" or spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
+        host = _with_ids(spec, image, host, changes)
     spec, hooks = _with_devices(spec, image)
     planned = plan(
         spec,
@@ -127,7 +129,24 @@ def plan_launch(
     changes |= {"operations": (*planned.operations, *hooks)} if hooks else {}
     if scratch:
         changes |= {"scratch": scratch, "root": planned.root.lasting()}
-    return planned.replace(**changes) if changes else planned
+    planned = planned.replace(**changes) if changes else planned
+    return _with_earlier_ids(planned) if planned.auto_ids else planned
+
+
+def _with_ids(spec: ContainerSpec, image: StoredImage | None, host: Host, changes: dict[str, Any]) -> Host:
+    """HOST with the ids of the container of SPEC, if it gets others; what its plan says of them goes into CHANGES."""
+    from mydocker.runtime.user_namespace.choose import with_ids
+
+    host, found = with_ids(spec, image, host, network=changes.get("joined", ""))
+    changes |= found
+    return host
+
+
+def _with_earlier_ids(plan: LaunchPlan) -> LaunchPlan:
+    """PLAN with the ids of its last start, if it has had one."""
+    from mydocker.runtime.user_namespace.ranges import settled
+
+    return settled(plan)
 
 
 def _settled(spec: ContainerSpec, host: Host, containers: str) -> tuple[ContainerSpec, dict[str, Any]]:

@@ -28,12 +28,14 @@ from mydocker.runtime.launch.run_directory import write_etc
 from mydocker.runtime.streams import chown_streams, take_streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from mydocker.runtime.inspect.container_view import ViewSender
     from mydocker.runtime.network import Lease
     from mydocker.runtime.plan import LaunchPlan
     from mydocker.runtime.plan.operations import Operation
+    from mydocker.runtime.user_namespace.part import HostPart
 
 NETWORK_SETTINGS = (("ip_unprivileged_port_start", b"0"), ("ping_group_range", b"0 2147483647"))
 
@@ -56,6 +58,7 @@ class ChildFds(Record):
     host_network: int | None = None  # for operations that need it (Operation.of_host)
     name_server: int | None = None  # where the sockets of its name server are sent
     image: int | None = None  # the `source` of an ImageMount
+    built: HostPart | None = None  # what has been done for one with a user namespace that root gives it
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -68,7 +71,7 @@ class ChildFds(Record):
         channels = self.view_sender.channels if self.view_sender else ()
         single = (self.terminal, self.network, self.ipc, self.host_network, self.name_server, self.image)
         others = (each for each in (*self.streams, *single) if each is not None and each >= 0)
-        return (self.report, *self.cgroups, *channels, *others)
+        return (self.report, *self.cgroups, *channels, *others, *(self.built.descriptors if self.built else ()))
 
 
 def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> NoReturn:
@@ -76,7 +79,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
     try:
         if not is_clean:
             kernel.close_all_but(fds.descriptors)  # the run directory, the cleanup process's pipe, a worker's messages
-            _wait_for_start(*fds.start)
+            _wait_for_start(plan, *fds.start)
             if fds.lifeline:
                 from mydocker.runtime.launch.init import fork_under_outer_init
 
@@ -96,7 +99,7 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _join_cgroups(plan, fds.cgroups)
         _name_and_connect(plan, fds)
         root = _build_tree(plan, fds)
-        begun = fds.view_sender.send_fds(root, plan.run_dir) if fds.view_sender else -1
+        begun = _send_view(fds, root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
         _take_streams(plan, root, fds)
@@ -113,21 +116,25 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
     os._exit(LaunchError.exit_code)
 
 
-def _wait_for_start(start_end: int, start: int) -> None:
+def _wait_for_start(plan: LaunchPlan, start_end: int, start: int) -> None:
     """Wait until the parent lets the child begin. If it was killed before, or could not map its ids, there is nothing
-    to do."""
+    to do. This process may have no id in its user namespace until then."""
     os.close(start)
     if not os.read(start_end, 1):
         os._exit(LaunchError.exit_code)
     os.close(start_end)
+    if plan.own_ids:
+        from mydocker.kernel.enter import be_root
+
+        be_root()
 
 
 def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
     """Whether a process of mydocker's stays among processes of the image that may read its memory (ptrace(2)).
 
-    The memory of an ordinary user's fork belongs to the host's user namespace, in which no container has SYS_PTRACE.
+    The memory of a fork belongs to the host's user namespace, in which no container with its own has SYS_PTRACE.
     """
-    return bool((plan.init or plan.pre_start) and plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.rootless)
+    return bool((plan.init or plan.pre_start) and plan.capabilities & kernel.CAP_SYS_PTRACE and not plan.ids)
 
 
 def _report(report: int, error: BaseException) -> None:
@@ -148,7 +155,7 @@ def _retitle(plan: LaunchPlan) -> None:
 
 
 def _set_oom_score(plan: LaunchPlan) -> None:
-    if plan.oom_score_adj is None:
+    if plan.oom_score_adj is None or plan.own_ids:  # which may not lower it, and has it already
         return
     from mydocker.runtime.command import oom_score
 
@@ -171,6 +178,11 @@ def _map_single_id(plan: LaunchPlan, fds: ChildFds) -> None:
         from mydocker import idmap
 
         idmap.assign_own(plan.rootless)
+
+
+def _send_view(fds: ChildFds, root: int, run_dir: str) -> int:
+    assert fds.view_sender
+    return fds.view_sender.send_fds(root, run_dir, scratch=fds.built.scratch if fds.built else None)
 
 
 def _take_streams(plan: LaunchPlan, root: int, fds: ChildFds) -> None:
@@ -303,6 +315,8 @@ def _open_network(plan: LaunchPlan) -> None:
     Left as they are where a user namespace has too few groups for the range, or where /proc/sys is read-only.
     """
     for name, value in NETWORK_SETTINGS:
+        if plan.own_ids and name == "ping_group_range":
+            value = b"0 %d" % (plan.own_ids.first_groups - 1)
         try:
             setting = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
@@ -317,12 +331,7 @@ def _open_network(plan: LaunchPlan) -> None:
 
 def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
     """Mount the root and everything in it; a descriptor of the root."""
-    operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
-    if "mount" in plan.namespaces:
-        leave_propagation()
-    root = os.open(plan.root.mount(plan.run_dir, image=fds.image), os.O_PATH | os.O_DIRECTORY)
-    if "mount" in plan.namespaces:
-        write_etc(plan, fds.leases, resolver=fds.resolver)
+    root, operations = _begin_tree(plan, fds)
     for operation in operations:
         try:
             operation.apply(root)
@@ -332,6 +341,20 @@ def _build_tree(plan: LaunchPlan, fds: ChildFds) -> int:
             operation_name = f"{operation.title} {operation.target}"
             raise LaunchError(f"cannot set up {operation_name}: {error.strerror}", hint=hint_for(error)) from None
     return root
+
+
+def _begin_tree(plan: LaunchPlan, fds: ChildFds) -> tuple[int, Sequence[Operation]]:
+    """Mount the root; a descriptor of it, and what is left of the operations."""
+    if fds.built:
+        leave_propagation()
+        return fds.built.attach_root(), fds.built.operations
+    operations = [operation.ahead() for operation in plan.operations] if fds.host_network is None else _ahead(plan, fds)
+    if "mount" in plan.namespaces:
+        leave_propagation()
+    root = os.open(plan.root.mount(plan.run_dir, image=fds.image), os.O_PATH | os.O_DIRECTORY)
+    if "mount" in plan.namespaces:
+        write_etc(plan, fds.leases, resolver=fds.resolver)
+    return root, operations
 
 
 def _ahead(plan: LaunchPlan, fds: ChildFds) -> list[Operation]:
@@ -345,6 +368,8 @@ def _ahead(plan: LaunchPlan, fds: ChildFds) -> list[Operation]:
 
 def _has_room(plan: LaunchPlan) -> bool:
     """Whether anything could be written: where overlayfs finds no room for its work directory, it is read-only."""
+    if plan.own_ids:  # to which that directory is closed
+        return True
     room = os.statvfs(f"{plan.run_dir}/scratch")
     return bool(room.f_bavail and room.f_favail)
 

@@ -65,6 +65,7 @@ def launch(
         signals = run.enter(Signals())
         run.enter(duty)
         run.enter(RunDirectory(plan.run_dir, links=_links(plan), scratch=plan.scratch, shared_blob=plan.shared_blob))
+        plan = _with_range(plan)
         _prepare(plan, view_receiver)
         image = _image(plan, run)
         connections = _connections(plan, cleanup_process, run)
@@ -83,6 +84,15 @@ def launch(
         if ended:
             ended()
         return outcome
+
+
+def _with_range(plan: LaunchPlan) -> LaunchPlan:
+    """PLAN with the ids that it gets now, if it is to get a range that is free."""
+    if not plan.auto_ids:
+        return plan
+    from mydocker.runtime.user_namespace.ranges import lease
+
+    return lease(plan)
 
 
 def _prepare(plan: LaunchPlan, view_receiver: ViewReceiver | None) -> None:
@@ -280,6 +290,10 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
     try:
         if connections and (cloned := connections.clone(_namespaces(plan), lambda: child_main(plan, fds))):
             return cloned
+        if plan.own_ids:
+            from mydocker.runtime.user_namespace.clone import clone_mapped
+
+            return clone_mapped(plan, fds, _namespaces(plan), lambda fds: child_main(plan, fds))
         if plan.joined and plan.rootless:
             from mydocker.runtime.network.rootless.joined import clone_joined
 
@@ -293,7 +307,7 @@ def _clone(plan: LaunchPlan, fds: ChildFds, connections: Connections | None) -> 
             return in_pid_namespace(plan.joined_namespaces["pid"], lambda: _clone_child(plan, fds))
         return _clone_child(plan, fds)
     except OSError as error:
-        raise refused_namespaces(error, is_users=plan.rootless is not None) from None
+        raise refused_namespaces(error, is_users=plan.ids is not None) from None
 
 
 def _clone_child(plan: LaunchPlan, fds: ChildFds) -> tuple[int, int]:

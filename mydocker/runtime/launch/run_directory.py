@@ -12,6 +12,7 @@
     exec                          from then on: what commands get that are executed in it, see enter/container.py
     cgroups                       the directories of its cgroups, if it has limits
     network0, …, port0, …         dangling links: what it has in networks, see connections.py
+    ids                           a dangling link: the map of its user namespace, if that is a free range
     hosts                         if it is in a network: its /etc/hosts, into which other runs write theirs; if its
                                   network is that of another container, a link to the file of that one
     resolv.conf                   the same of its /etc/resolv.conf, which is changed when it joins a network with names
@@ -217,6 +218,7 @@ def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[
         "rights": {**rights_of(plan, program).as_dict(), "stands_by": False},
         "label": label.kind if label else "",
         "is_rootless": plan.rootless is not None,
+        "root_owner": plan.own_ids.outside(0, 0) if plan.own_ids else None,
         "without_pid_namespace": plan.has_outer_init,
         "cgroups": tuple((each.path, each.optional) for each in plan.cgroups),
         "stop_signal": plan.stop_signal,
@@ -226,7 +228,7 @@ def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[
         "pid": pid,
         "start_time": began,
         "namespaces": plan.separate_namespaces,
-        "below_holder": bool(plan.networks),
+        "below_holder": bool(plan.networks and plan.rootless),
         "root": "" if "mount" in plan.namespaces else plan.root.mount(plan.run_dir),
         "plan": command,
     }

@@ -29,11 +29,20 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
     from mydocker.runtime.plan.mac_label import ExecLabel
     from mydocker.runtime.plan.volume_mounts import MountPlan
+    from mydocker.runtime.user_namespace.words import AutoRange
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"  # the beginning of /etc/hosts
+# the beginning of /etc/hosts, as Docker writes it
+LOCALHOST = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
 SIGTERM = 15
 _MOUNTED = (
     "volumes",
@@ -59,7 +68,9 @@ class LaunchPlan(Record):
     run_dir: str
     scratch: str = ""  # a directory where what it writes stays from start to start; empty: in the run directory
     namespaces: tuple[str, ...]
-    rootless: IdMap | None  # the ids of a separate user namespace; None for root
+    rootless: IdMap | None  # the ids of an ordinary user's user namespace; None for root
+    own_ids: IdMap | None = None  # those of one that root gives it
+    auto_ids: AutoRange | None = None  # what `own_ids` is a free range for, which it gets when it starts
     hostname: str
     domainname: str | None = None
     loopback: bool  # whether to bring up `lo` in a separate network namespace
@@ -113,6 +124,11 @@ class LaunchPlan(Record):
         return f"{self.store}/blobs/sha256/{self.image_digest.partition(':')[2]}"
 
     @property
+    def ids(self) -> IdMap | None:
+        """The ids of its user namespace; None: it has the host's."""
+        return self.rootless or self.own_ids
+
+    @property
     def network(self) -> str:
         """Which network it has: host, none, the names of those that it is in, or that of another container."""
         if self.joined:
@@ -122,7 +138,7 @@ class LaunchPlan(Record):
     @property
     def separate_namespaces(self) -> tuple[str, ...]:
         """The namespaces that it does not share with the host: new ones, and the network of another container."""
-        own = (*(["user"] if self.rootless else []), *self.namespaces, *(["net"] if self.joined else []))
+        own = (*(["user"] if self.ids else []), *self.namespaces, *(["net"] if self.joined else []))
         return (*own, *self.joined_namespaces)
 
     @property
@@ -189,6 +205,7 @@ def plan(
         containers=containers,
         run_dir=run_dir,
         rootless=_ids(spec, host),
+        own_ids=host.own_ids,
         hostname=hostname,
         **_networks(spec, image, container_id, f"{os.path.dirname(containers)}/networks"),
         root=_root(spec, image, host, run_dir),
@@ -270,7 +287,7 @@ def _privileges(spec: ContainerSpec, host: Host) -> dict[str, Any]:
 
 
 def _capabilities(spec: ContainerSpec, host: Host) -> int:
-    held = capability.EVERYTHING if host.rootless else host.capabilities
+    held = capability.EVERYTHING if host.container_ids else host.capabilities
     return held if spec.privileged else capability.granted(spec.cap_add, spec.cap_drop, held=held)
 
 
@@ -316,14 +333,8 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
-    if spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
-        raise LaunchError(
-            "id mappings of a container's own are not supported", hint="use userns_mode, or leave them out"
-        )
-    if spec.userns_mode == "host":
+    if spec.userns_mode == "host" or host.own_ids:
         return host.ids
-    if not _keeps_id(spec):
-        raise LaunchError(f"userns_mode {spec.userns_mode} is not supported", hint="use host or keep-id")
     if host.ids is None:
         raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")
     from mydocker.idmap import keep_id

@@ -21,12 +21,18 @@ class Host(Record):
     store_on_overlay: bool
     ids: IdMap | None  # those of an ordinary user's containers; None for root
     shared_ipc: tuple[str, ...]  # where the host shows its shared memory and message queues
+    own_ids: IdMap | None = None  # those of a user namespace that root gives the container to be planned
     owns_network: bool = True  # its capabilities count in the network namespace: not in a user namespace below that
 
     @property
     def rootless(self) -> bool:
         """Not root: a user namespace gives what privileges there are."""
         return self.ids is not None
+
+    @property
+    def container_ids(self) -> IdMap | None:
+        """The ids of the user namespace in which containers get their mounts; None: they share the host's."""
+        return self.own_ids or self.ids
 
 
 def inspect_host(*, ids: IdMap | None, file_system: int) -> Host:

@@ -168,6 +168,20 @@ class CopyOnWrite(Operation):
         return self.lower
 
     def apply(self, root: int) -> None:
+        self.make_scratch()
+        target = make_target(root, self.target, directory=True, follow=self.follow)
+        try:
+            self.mount(f"/proc/self/fd/{target}")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            attributes = READ_ONLY | kernel.ATTR_NODEV
+            Bind(target=self.target, source=self.source, attributes=attributes, recursive=True).apply(root)
+        finally:
+            os.close(target)
+
+    def make_scratch(self) -> None:
+        """Make the directories for what is written. LaunchError if the source is no directory."""
         if not os.path.isdir(self.source):
             raise LaunchError(f"volume {self.source} cannot be shown copy-on-write: it is not a directory")
         if self.in_memory:
@@ -176,21 +190,19 @@ class CopyOnWrite(Operation):
         os.makedirs(f"{self.scratch}/upper")
         os.makedirs(f"{self.scratch}/work")
         copy_ownership(self.source, f"{self.scratch}/upper")
-        target = make_target(root, self.target, directory=True, follow=self.follow)
+
+    def mount(self, target: str) -> None:
+        """Mount the overlay on TARGET. LaunchError if overlayfs refuses it and nothing else may be mounted; else
+        OSError."""
         try:
-            mount_overlay(self.layers(), self.scratch, f"/proc/self/fd/{target}", self.options)
+            mount_overlay(self.layers(), self.scratch, target, self.options)
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno != errno.EINVAL or self.or_read_only:
                 raise
-            if not self.or_read_only:
-                raise LaunchError(
-                    f"volume {self.source} cannot be shown copy-on-write: overlayfs refuses it",
-                    hint="it refuses some file systems, and for ordinary users directories with mounts below them",
-                ) from None
-            attributes = READ_ONLY | kernel.ATTR_NODEV
-            Bind(target=self.target, source=self.source, attributes=attributes, recursive=True).apply(root)
-        finally:
-            os.close(target)
+            raise LaunchError(
+                f"volume {self.source} cannot be shown copy-on-write: overlayfs refuses it",
+                hint="it refuses some file systems, and for ordinary users directories with mounts below them",
+            ) from None
 
 
 class Symlink(Operation):

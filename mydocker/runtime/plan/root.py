@@ -12,15 +12,16 @@ from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.plan.operations import IMAGE, ROOT, copy_ownership, mount_memory, mount_overlay
 
 if TYPE_CHECKING:
+    from mydocker.idmap import IdMap
     from mydocker.image.model import ImageFile
 
 
 class Root(Record):
     """What becomes `/`."""
 
-    def mount(self, run_dir: str, *, image: int | None = None) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None, ids: IdMap | None = None) -> str:
         """Mount it, and return the path at which it is mounted. IMAGE is the `source` of an ImageMount, if the plan has
-        the file of an image."""
+        the file of an image; with IDS its files appear with other owners."""
         raise NotImplementedError
 
     def lasting(self) -> Root:
@@ -49,7 +50,7 @@ class LayeredRoot(Root):
     def lasting(self) -> LayeredRoot:
         return self.replace(stays=not self.in_memory)
 
-    def mount(self, run_dir: str, *, image: int | None = None) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None, ids: IdMap | None = None) -> str:
         scratch = f"{run_dir}/scratch"
         if self.in_memory:
             mount_memory(scratch)
@@ -59,6 +60,8 @@ class LayeredRoot(Root):
             from mydocker.runtime.image_file.attach import attach
 
             attach(image, scratch)
+        if ids is not None:
+            return self._mount_mapped(run_dir, ids)
         if self.keep_mode:
             copy_ownership(self.lowerdirs[-1], f"{scratch}/upper")
         root = _root_directory(run_dir)
@@ -66,14 +69,29 @@ class LayeredRoot(Root):
         mount_overlay(self.lowerdirs, scratch, root, options)
         return root
 
+    def _mount_mapped(self, run_dir: str, ids: IdMap) -> str:
+        from mydocker.runtime.user_namespace.layers import mapped_layers, mount_mapped
+
+        scratch, root = f"{run_dir}/scratch", _root_directory(run_dir)
+        lowerdirs = mapped_layers(self.lowerdirs, ids, f"{run_dir}/memory/layers")
+        if self.keep_mode:
+            copy_ownership(lowerdirs[-1], f"{scratch}/upper")
+        elif os.stat(f"{scratch}/upper").st_uid == 0:  # it is new
+            os.chown(f"{scratch}/upper", *(ids.outside(0, 0) or (0, 0)))
+        options = overlay_options(user_xattrs=self.user_xattrs, stays=self.stays)
+        mount_mapped(lowerdirs, scratch, root, options)
+        return root
+
 
 class MemoryRoot(Root):
     """An empty tmpfs, to be filled by operations; `scratch` is another one, which is not mounted in the container."""
 
-    def mount(self, run_dir: str, *, image: int | None = None) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None, ids: IdMap | None = None) -> str:
         mount_memory(f"{run_dir}/scratch")
         root = _root_directory(run_dir)
         mount_memory(root)
+        if ids is not None:
+            os.chown(root, *(ids.outside(0, 0) or (0, 0)))
         return root
 
 
@@ -82,7 +100,7 @@ class BareRoot(Root):
 
     path: str
 
-    def mount(self, run_dir: str, *, image: int | None = None) -> str:
+    def mount(self, run_dir: str, *, image: int | None = None, ids: IdMap | None = None) -> str:
         return self.path
 
 

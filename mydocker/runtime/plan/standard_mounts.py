@@ -89,7 +89,7 @@ def _still_masked(spec: ContainerSpec, paths: tuple[str, ...]) -> tuple[str, ...
 
 def _proc(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     """A user namespace may mount a new proc only for a pid namespace that it owns (user_namespaces(7))."""
-    if host.rootless and "pid" not in spec.namespaces and "pid" not in spec.joined_namespaces:
+    if host.container_ids and "pid" not in spec.namespaces and "pid" not in spec.joined_namespaces:
         return (Bind(target="/proc", source="/proc", attributes=0, recursive=True, follow=False),)
     return (Filesystem(target="/proc", fstype="proc", attributes=HARDENED),)
 
@@ -98,7 +98,7 @@ def _dev(spec: ContainerSpec, host: Host) -> tuple[Operation, ...]:
     """Only what is bound there opens, as each is a separate mount: a node that the container makes could be a host's
     disk."""
     terminals = [("newinstance", None), ("ptmxmode", "0666"), ("mode", "0620")]
-    if host.ids is None or host.ids.has_group(int(TTY_GROUP)):
+    if host.container_ids is None or host.container_ids.has_group(int(TTY_GROUP)):
         terminals.append(("gid", TTY_GROUP))
     return (
         Filesystem(
@@ -160,7 +160,7 @@ def _sys(spec: ContainerSpec, host: Host, cgroups: tuple[Cgroup, ...]) -> tuple[
     locked = HARDENED | (0 if spec.privileged else READ_ONLY)
     sysfs: Operation = Filesystem(target="/sys", fstype="sysfs", attributes=locked)
     is_of_another = spec.network_mode.startswith(JOINING_MODES)
-    if "net" not in spec.namespaces and not is_of_another and (host.rootless or not host.owns_network):
+    if "net" not in spec.namespaces and not is_of_another and (host.container_ids or not host.owns_network):
         sysfs = Bind(target="/sys", source="/sys", attributes=locked, recursive=True, follow=False)
     if "cgroup" not in spec.namespaces:
         return (sysfs,)

@@ -136,6 +136,10 @@ class InlineFile(Operation):
     secret: bool = False  # whether nothing may print the content
 
     def apply(self, root: int) -> None:
+        self.write().apply(root)
+
+    def write(self) -> Bind:
+        """Write it at its place; what shows it at the target. LaunchError if it cannot have its owner."""
         path = f"{self.place}/file"
         os.mkdir(self.place, 0o700)
         mount_memory(self.place)
@@ -146,7 +150,7 @@ class InlineFile(Operation):
         except OSError:
             raise LaunchError(f"{self.target}: there is no owner {self.uid}:{self.gid} in this container") from None
         os.chmod(path, self.mode)
-        Bind(target=self.target, source=path, attributes=INLINE_FILE).apply(root)
+        return Bind(target=self.target, source=path, attributes=INLINE_FILE)
 
 
 class Seal(Operation):
@@ -248,15 +252,15 @@ def _opened(mount: BindMount, spec: ContainerSpec) -> list[Operation]:
 
 
 def _owners(mount: BindMount | VolumeMount, host: Host) -> IdMap | None:
-    """The map of an idmapped mount. Without one of its own, it is that of the container's user namespace, and root's
-    containers have that of the host. LaunchError for an ordinary user, to whom the kernel grants none."""
+    """The map of an idmapped mount. Without one of its own, it is that of the container's user namespace, and most of
+    root's containers have that of the host. LaunchError for an ordinary user, to whom the kernel grants none."""
     if mount.idmap is None:
         return None
     if host.ids is not None:
         what = f"volume {mount.target}: idmap"
         raise LaunchError(f"{what} is for root", hint="an ordinary user's ids are mapped already; leave it out")
     if not mount.idmap:
-        return None
+        return host.own_ids
     from mydocker.specs.values.userns import mount_mapping
 
     return mount_mapping(mount.idmap)

@@ -109,3 +109,11 @@ def chown_streams(user: int) -> None:
                 os.fchown(descriptor, user, -1)
             except OSError:
                 os.fchmod(descriptor, 0o666)
+
+
+def give_streams(ends: tuple[int, ...], owner: tuple[int, int]) -> None:
+    """Before entering a user namespace in which this process's user does not exist: let OWNER, user and group, own the
+    pipes ENDS, so that its root can give them to others."""
+    for descriptor in ends:
+        if descriptor != NULL:
+            os.fchown(descriptor, *owner)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def map_ids(tree: int, ids: IdMap, *, source: str, recursive: bool) -> None:
     """Give the detached mount TREE of SOURCE the owners that IDS say: inside is an id of the file system, outside the
     one that it appears as. LaunchError if the file system, or the kernel, cannot do that."""
-    users = _user_namespace(ids)
+    users = user_namespace(ids)
     try:
         kernel.map_ids(tree, users, recursive=recursive)
     except OSError as error:
@@ -33,8 +33,8 @@ def map_ids(tree: int, ids: IdMap, *, source: str, recursive: bool) -> None:
         os.close(users)
 
 
-def _user_namespace(ids: IdMap) -> int:
-    """A descriptor of a user namespace that has IDS."""
+def user_namespace(ids: IdMap) -> int:
+    """A descriptor of a new user namespace that has IDS. Raises LaunchError."""
     waiting, ready = os.pipe()
     names, name = os.pipe()
     pid = os.fork()

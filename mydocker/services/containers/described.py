@@ -77,7 +77,7 @@ def document(container: Container, image: ImageConfig | None = None, *, volumes:
         "Platform": "linux",
         "Mounts": [_mount(mount, volumes) for mount in spec.volumes],
         "Config": _config(config, image),
-        "HostConfig": _host_config(config),
+        "HostConfig": _host_config(config) | _users(container),
         "NetworkSettings": {
             "Ports": _published(container),
             **{key: value for key, value in connected.get("bridge", _endpoint("")).items() if key != "Aliases"},
@@ -231,7 +231,6 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
         "IpcMode": _mode(spec, "ipc") or "private",
         "UTSMode": _mode(spec, "uts"),
         "CgroupnsMode": _mode(spec, "cgroup") or "private",
-        "UsernsMode": "" if spec.userns_mode == "host" else spec.userns_mode,
         "SecurityOpt": security_options(spec.security_opt) or None,
         "GroupAdd": [str(each) for each in spec.group_add] or None,
         "Devices": [
@@ -240,6 +239,22 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
         "Tmpfs": {mount.target: ",".join(tmpfs_options(mount)) for mount in in_memory} or None,
         "VolumesFrom": [f"{each.container}{':ro' if each.read_only else ''}" for each in spec.volumes_from] or None,
     }
+
+
+def _users(container: Container) -> dict[str, Any]:
+    """Its user namespace, as Podman says it: a mode, and the map that root has given it, if that is known."""
+    spec = container.config.spec
+    maps = spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname
+    if not maps and not spec.userns_mode.startswith("auto"):
+        return {"UsernsMode": "" if spec.userns_mode == "host" else spec.userns_mode}
+    from mydocker.runtime.user_namespace import ranges, words
+
+    ids = words.chosen(spec) if maps else ranges.recorded(container.directory)
+    found: dict[str, Any] = {"UsernsMode": "private" if maps else spec.userns_mode}
+    if ids is None:
+        return found
+    each = (("UidMap", ids.users), ("GidMap", ids.groups))
+    return found | {"IDMappings": {key: [f"{x.inside}:{x.outside}:{x.count}" for x in part] for key, part in each}}
 
 
 def _mode(spec: ContainerSpec, kind: str) -> str:

@@ -296,6 +296,7 @@ class Keeper(Companion):
     # the companion of a start
 
     def streams(self, plan: LaunchPlan) -> StreamPipes | Terminal:
+        self.plan = plan  # with what it has got only now
         return KeptTerminal(forward_input=False) if plan.tty else KeptPipes(plan)
 
     def relay(self, streams: StreamPipes | Terminal) -> Relay:

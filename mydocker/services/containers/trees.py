@@ -18,6 +18,7 @@ from mydocker.runtime.inspect.running_container import open_image, open_running
 from mydocker.runtime.launch import plan_launch
 from mydocker.runtime.plan.operations import mount_overlay
 from mydocker.runtime.plan.root import LayeredRoot, image_directory, overlay_options
+from mydocker.runtime.user_namespace.outside import scratch_by_numbers
 from mydocker.services.containers import Container, directory, look, start
 from mydocker.services.listing import stored
 from mydocker.services.listing.stored import Foreground
@@ -25,6 +26,7 @@ from mydocker.services.listing.stored import Foreground
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mydocker.idmap import IdMap
     from mydocker.image.store import Store
     from mydocker.runtime.plan import LaunchPlan
 
@@ -62,6 +64,9 @@ def view(store: Store, text: str, *, environ: Mapping[str, str]) -> Iterator[Con
     with ExitStack() as opened:
         scratch = os.open(f"{found.directory}/scratch", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         opened.callback(os.close, scratch)
+        if plan.own_ids:
+            scratch = scratch_by_numbers(scratch, plan.own_ids)
+            opened.callback(os.close, scratch)
         stopped = ContainerView(root=-1, scratch=scratch, process=-1, begun=-1, namespaces={}, plan=plan)
         if plan.image_file:
             stopped = stopped.replace(image=open_image(plan.image_file, opened, ids=plan.rootless))
@@ -89,6 +94,8 @@ def _mounted(plan: LaunchPlan, scratch: str, image: int | None) -> int:
         idmap.enter(plan.rootless)
     idmap.unshare(kernel.CLONE_NEWNS)
     kernel.set_propagation("/", kernel.MS_REC | kernel.MS_PRIVATE)
+    if plan.own_ids:
+        _show_by_numbers(scratch, plan.own_ids)
     for name in ("upper", "work"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
     lowerdirs = plan.root.lowerdirs
@@ -99,3 +106,12 @@ def _mounted(plan: LaunchPlan, scratch: str, image: int | None) -> int:
     place = "/tmp" if os.path.isdir("/tmp") else "/"  # in this mount namespace alone
     mount_overlay(lowerdirs, scratch, place, options)
     return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _show_by_numbers(scratch: str, ids: IdMap) -> None:
+    """Mount directory SCRATCH over itself with the owners that a container with IDS sees, as its image has them."""
+    directory = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mount = scratch_by_numbers(directory, ids)
+    kernel.attach(mount, directory)
+    os.close(mount)
+    os.close(directory)

@@ -9,7 +9,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import CREATED, DEAD, EXITED, PAUSED, RESTARTING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mydocker.services.containers import ContainerState, Listed
 
@@ -18,24 +18,38 @@ _COMMAND = 20  # letters
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./-_")  # what no shell changes
 
 
-def brief(container: Listed, *, trunc: bool = True) -> dict[str, str]:
-    """Those fields of `docker ps --format` that take no look at the spec, or at networks."""
-    config, state = container.config, container.state
-    command = printable(_joined(config.command))
-    if trunc and len(command) > _COMMAND:
-        command = command[: _COMMAND - 1] + "…"
-    return {
-        "ID": config.short_id if trunc else config.id,
-        "Image": printable(config.image),
-        "Command": f'"{command}"',
-        "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(config.created)),
-        "RunningFor": f"{ago(time.time() - config.created)} ago",
-        "Status": status(state),
-        "State": state.status,
-        "Ports": ports(container),
-        "Names": config.title,
-        "Labels": printable(",".join(f"{key}={value}" for key, value in sorted(config.labels.items()))),
-    }
+def brief(container: Listed, names: Iterable[str] = (), *, trunc: bool = True) -> dict[str, str]:
+    """The fields NAMES of CONTAINER, by default all of FIELDS."""
+    return {name: FIELDS[name](container, trunc) for name in names or FIELDS}
+
+
+def _command(container: Listed, trunc: bool) -> str:
+    command = printable(_joined(container.config.command))
+    return f'"{command[: _COMMAND - 1]}…"' if trunc and len(command) > _COMMAND else f'"{command}"'
+
+
+def _created(container: Listed, _: bool) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(container.config.created))
+
+
+def _labels(container: Listed, _: bool) -> str:
+    return printable(",".join(f"{key}={value}" for key, value in sorted(container.config.labels.items())))
+
+
+# those of `docker ps --format` that take no look at the spec, or at networks; each is made of a container, and of
+# whether to shorten it
+FIELDS: dict[str, Callable[[Listed, bool], str]] = {
+    "ID": lambda container, trunc: container.config.short_id if trunc else container.config.id,
+    "Image": lambda container, _: printable(container.config.image),
+    "Command": _command,
+    "CreatedAt": _created,
+    "RunningFor": lambda container, _: f"{ago(time.time() - container.config.created)} ago",
+    "Status": lambda container, _: status(container.state),
+    "State": lambda container, _: container.state.status,
+    "Ports": lambda container, _: ports(container),
+    "Names": lambda container, _: container.config.title,
+    "Labels": _labels,
+}
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ STATE_SIZE = 1 << 14
 KILLED = 137
 CONFIG = "config.json"
 _DAMAGED = "remove it with 'mydocker rm -f'"
+_DEFAULTS = tuple((name, getattr(ContainerState, name)) for name in ContainerState.fields)
 _TORN = 5  # times that a state is read which is being written meanwhile
 
 
@@ -125,8 +126,7 @@ def _state_in(fields: object) -> ContainerState:
     if not isinstance(fields, dict):
         raise ValueError("the state is damaged")
     known = {}
-    for name in ContainerState.fields:
-        default = getattr(ContainerState, name)
+    for name, default in _DEFAULTS:
         value = fields.get(name, default)
         known[name] = value if type(value) is type(default) else _converted(value, default)
     return ContainerState(**known)
@@ -208,9 +208,11 @@ def foreground(store: StoreRoot) -> list[Foreground]:
     found = []
     kept = {*names_in(store.background)}
     for name in names_in(store.containers):
+        if name in kept:
+            continue
         path = f"{store.containers}/{name}"
         pid = read_link(path, "process")
-        if name in kept or not is_whole_number(pid) or not is_held(path):
+        if not is_whole_number(pid) or not is_held(path):
             continue
         try:
             started = os.stat(path).st_mtime

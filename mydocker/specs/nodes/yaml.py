@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import yaml
 
 from mydocker.errors import Problem
-from mydocker.record import Record
+from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.nodes.node import AsWritten, Bare, Mapping, Node, Scalar, Sequence, problem_at
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SIZE_LIMIT = 1 << 20  # bytes
 DEPTH_LIMIT = 64

@@ -39,9 +39,15 @@ def parse_mode(text: str) -> str:
     return f"{mode}:{rest}" if rest else mode
 
 
+def mode_options(mode: str) -> list[tuple[str, str]]:
+    """The options of a mode of `parse_mode`, as (name, value)."""
+    pairs = (word.partition("=") for word in mode.partition(":")[2].split(",") if word)
+    return [(name, value) for name, _, value in pairs]
+
+
 def kept_ids(mode: str) -> tuple[int | None, int | None]:
     """The user and group that the caller is inside, of a `keep-id` mode; None: the caller's own number."""
-    options = dict(word.split("=", 1) for word in mode.partition(":")[2].split(",") if word)
+    options = dict(mode_options(mode))
     return tuple(int(options[name]) if name in options else None for name in ("uid", "gid"))  # type: ignore[return-value]
 
 

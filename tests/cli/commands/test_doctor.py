@@ -37,7 +37,8 @@ STEPS = ("kernel", "namespaces", "proc", "overlay", "pivot_root", "loopback", "k
 
 def test_root(alpine: Command) -> None:
     findings = _findings(alpine)
-    assert _states(findings, *STEPS) == ["ok"] * len(STEPS)
+    assert _states(findings, *STEPS, "own ids") == ["ok"] * (len(STEPS) + 1)
+    assert "--userns auto" in findings["own ids"]["detail"]
     assert os.listdir(alpine.store / "containers") == []
 
 

@@ -22,7 +22,10 @@ def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
     script = "while :; do :; done & sleep 3601 & wait"
     process = mydocker.start("run", "--name", name, *options, "alpine", "sh", "-c", script)
     try:
-        assert within(30, lambda: mydocker("exec", name, "true").code == 0)
+        assert within(30, lambda: process.poll() is not None or mydocker("exec", name, "true").code == 0), mydocker(
+            "exec", name, "true"
+        )
+        assert process.poll() is None, process.communicate()
         yield
     finally:
         process.terminate()

@@ -93,6 +93,7 @@ def test_a_row_begins_with_what_a_list_has(opened: Store) -> None:
     for trunc in (True, False):
         whole = described.row(container, trunc=trunc)
         assert [*rows.brief(listed, trunc=trunc).items()] == [*whole.items()][:10]
+        assert rows.brief(listed, ("Names", "ID"), trunc=trunc) == {"Names": whole["Names"], "ID": whole["ID"]}
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=5)))

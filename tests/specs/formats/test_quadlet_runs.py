@@ -186,11 +186,18 @@ def test_a_volume_with_mapped_owners(alpine: Command, here: Path) -> None:
     assert (made.st_uid, made.st_gid) == (0, 0)
 
 
+def test_a_map_of_ids(alpine: Command, here: Path) -> None:
+    maps = "UIDMap=0:700000:100\nUIDMap=100:710000:5\nGIDMap=0:800000:200\n"
+    write(here, job_container=f"[Container]\nImage=alpine\nExec=cat /proc/self/uid_map /proc/self/gid_map\n{maps}")
+    done = alpine("up", "--no-log-prefix", "job.container", cwd=here)
+    assert done.stdout.split() == b"0 700000 100 100 710000 5 0 800000 200".split()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("UserNS=auto", b"userns_mode auto is not supported\nhint: use host or keep-id"),
-        ("UIDMap=0:100000:10", b"id mappings of a container's own are not supported\nhint: use userns_mode"),
+        ("UIDMap=5:100000:10", b"the map has no user id 0 of the container"),
+        ("SubUIDMap=nonesuch", b"/etc/subuid has no ids for nonesuch"),
         ("Volume=/proc/self:/x:idmap=uids=0-1-1", b"/proc/self cannot be mounted with idmap: its file system has no"),
     ],
 )

@@ -39,9 +39,9 @@ OF_NETWORK = {
     "ShmSize": "shm_size",
     "StopTimeout": "stop_grace_period",
 }
-_OF_MEMBERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
-_OF_MEMBERS |= {"SubGIDMap": "subgidname"}
-_ACCEPTED = (*OF_NETWORK, *_OF_MEMBERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
+OF_USERS = {"UserNS": "userns_mode", "UIDMap": "uidmap", "GIDMap": "gidmap", "SubUIDMap": "subuidname"}
+OF_USERS |= {"SubGIDMap": "subgidname"}
+_ACCEPTED = (*OF_NETWORK, *OF_USERS, *REMAP, "ExitPolicy", "Label", "Network", "PodName", "Volume")
 _PAUSE = ("sleep", "infinity")
 LABEL = "io.podman.pod"  # the pod that a container is in, or holds the network of
 
@@ -60,6 +60,7 @@ def document(context: Context, entries: Entries) -> Mapping:
     found += dependencies(context)
     found += entries
     once(context, _of_members)
+    found += ((None, entry) for entry in once(context, _of_users))
     found += _entries(context)
     found += restarts(context)
     for member in context.units.members(context.unit.path):
@@ -103,10 +104,15 @@ def pod(settings: list[Setting], context: Context) -> Iterator[Entry]:
 
 def _of_members(context: Context) -> list[Entry]:
     """What the pod of CONTEXT sets for each container in it."""
-    found = [*volumes(context.settings.get("Volume", []), context)]
+    return [*volumes(context.settings.get("Volume", []), context), *once(context, _of_users)]
+
+
+def _of_users(context: Context) -> list[Entry]:
+    """What it sets for the user namespace that all of them share."""
+    found: list[Entry] = []
     for key in REMAP:
         if settings := context.settings.get(key):
             found += remap(settings, context)
-    for key, name in _OF_MEMBERS.items():
+    for key, name in OF_USERS.items():
         found += ((name, text_at(each.value, resolve(each, context))) for each in context.settings.get(key, ()))
     return found

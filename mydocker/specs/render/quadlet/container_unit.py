@@ -7,7 +7,7 @@ import shlex
 
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.field_types import written_image
-from mydocker.specs.formats.quadlet.pod_file import LABEL, OF_NETWORK
+from mydocker.specs.formats.quadlet.pod_file import LABEL, OF_NETWORK, OF_USERS
 from mydocker.specs.formats.quadlet.unit_files import CONTAINER, POD, service_name
 from mydocker.specs.model import BRIDGE, BindMount, ContainerSpec, FileMount, FilesystemMount
 from mydocker.specs.model.parts import COMPLETED, HEALTHY, NetworkDefinition
@@ -142,6 +142,10 @@ class Writer:
         if self.pod and joined.get("ipc") == f"container:{self.pod.container}":
             del joined["ipc"]
         apart = {name: getattr(ContainerSpec, name) for name in _HERE}
+        if self.pod:  # all in it share its user namespace
+            pod = self.pod.named.case.container
+            same = (name for name in OF_USERS.values() if getattr(pod, name) == getattr(spec, name))
+            apart |= {name: getattr(ContainerSpec, name) for name in same}
         shared = tuple(name for name in NAMESPACE_FLAGS if name in spec.joined_namespaces and name not in joined)
         return spec.replace(
             **apart,
@@ -231,7 +235,7 @@ class Writer:
         options = [*run_options.options_before_networks(spec, PODMAN, self.notes), *self._networks()]
         options += run_options.options_after_networks(spec, PODMAN, self.notes)
         lines = setting_lines(options)
-        known = (*OF_NETWORK, "Network", "Label")
+        known = (*OF_NETWORK, *OF_USERS, "Network", "Label")
         self.notes += [f"{line}: a pod has no such setting" for line in lines if line.partition("=")[0] not in known]
         return [f"PodName={name}", *(line for line in lines if line.partition("=")[0] in known)]
 
