@@ -29,8 +29,8 @@ def _load(text: str, *ignored: str) -> tuple[list[CaseSpec], list[str]]:
 
 
 ONE_MISTAKE = [  # keys of a service, and the only message
-    ("volumes: ['<path to>/x:/config']",
-     "4:15: volume '<path to>/x' is not declared under volumes at the top of the file, or ./ before it for a directory"),
+    ("volumes: ['<my>/x:/config']",
+     "4:15: volume '<my>/x' is not declared under volumes at the top of the file, or ./ before it for a directory"),
     ("volumes: [{type: image, source: x, target: /x, image: {subpath: y}}]",
      "4:22: volume type 'image' is not supported: expected bind, volume, tmpfs"),
     ("logging: {driver: syslog, options: {syslog-address: x}}",
