@@ -50,6 +50,21 @@ def test_the_image_s_files_keep_their_owners(second_user: Command, ranges: int) 
     assert (done.stdout, done.stderr) == (b"0:42\n0:0\n405:100\n", b""), done
 
 
+def test_a_container_that_stays(second_user: Command, ranges: int) -> None:
+    words = ("--network", "none", "--uidmap", "0:0:500", "--gidmap", f"+g70000:@{ranges + 49}")
+    script = "touch /new; chgrp 70000 /new; exec sleep 600"
+    assert second_user("run", "-d", "--name", "stays", *words, "alpine", "sh", "-c", script).code == 0
+    try:
+        said = second_user("exec", "stays", "sh", "-c", "until test -e /new; do :; done; wc -l < /proc/self/uid_map")
+        assert said.stdout == b"2\n", said
+        assert b'"UsernsMode": "private"' in second_user("inspect", "stays").stdout
+        assert second_user("stop", "-t", "0", "stays").code == 0
+        assert second_user("diff", "stays").stdout == b"A /new\n"
+        assert second_user("start", "stays").code == 0
+    finally:
+        second_user("rm", "-f", "stays")
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
