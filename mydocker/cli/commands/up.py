@@ -19,7 +19,6 @@ from mydocker.runtime.launch import prepare, run
 from mydocker.runtime.plan import LaunchPlan
 from mydocker.services.notify import unit_ends_clean
 from mydocker.services.project.plan import is_project
-from mydocker.services.sequence import ContainerSequence, SpecRun
 from mydocker.specs.load.profiles import refuse_absent, select, why_none
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from mydocker.cli.manual.page import Group
     from mydocker.cli.project.options import LoadedCases
+    from mydocker.services.sequence import SpecRun
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.case import CaseSpec
 
@@ -169,6 +169,8 @@ def _sequence(options: argparse.Namespace, loaded: LoadedCases) -> list[CaseSpec
 
 
 def _run(specs: list[CaseSpec], *, keep_going: bool, results: ResultFile | None) -> int:
+    from mydocker.services.sequence import ContainerSequence  # which a project does without
+
     status = 0
     sequence = ContainerSequence(specs, prepare=_prepare, run=run, environ=os.environ, warn=say)
     for result in sequence.results(keep_going=keep_going):

@@ -13,7 +13,6 @@ from mydocker.image.model import StoredImage
 from mydocker.image.model.config import parse_config
 from mydocker.image.model.manifest import Manifest, parse_manifest
 from mydocker.image.store import Ref, Store, flock, read, read_ref, remove_tree, sync_directory
-from mydocker.image.tar import tarsplit
 from mydocker.record import Record
 from mydocker.reference import DEFAULT_TAG, DOCKER_HUB, Digest, Platform, Reference
 
@@ -282,6 +281,8 @@ def documents(store: Store, image: NamedImage) -> Documents:
         raise StoreError(f"image {image.ref.config}: damaged: {said}", hint="see 'mydocker fsck'") from None
     if not isinstance(manifest, Manifest) or len(manifest.layers) != len(diff_ids):
         raise StoreError(f"image {image.ref.config}: its manifest is of another image", hint="see 'mydocker fsck'")
+    from mydocker.image.tar import tarsplit  # sizes are asked for by a few only
+
     sizes = tuple(tarsplit.unpacked_size(store.skeleton_path(diff_id)) for diff_id in diff_ids)
     return Documents(manifest=manifest, config=config, diff_ids=diff_ids, sizes=sizes)
 
