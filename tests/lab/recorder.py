@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from mydocker.image.layer.scan import Scan
 from mydocker.image.tar.header import BLOCK, Entry
+from mydocker.image.tar.input import Input
 from mydocker.image.tar.tarsplit import Piece
+
+
+class Careful(Scan):
+    """Takes each entry as those that are unlike most."""
+
+    def _hurry(self, source: Input) -> Piece:
+        return source.block()
 
 
 class Nowhere:
     """Takes entries and keeps nothing."""
 
-    def plain(self, block: Piece, path: bytes, contents: Piece) -> None:
+    def plain(self, block: Piece, path: bytes, contents: Sequence[Piece]) -> None:
         pass
 
     def entry(self, entry: Entry, path: bytes, headers: bytes, contents: Iterator[Piece]) -> None:
@@ -29,8 +38,8 @@ class Recorder:
     def archive(self) -> bytes:
         return b"".join(self._entries) + bytes(2 * BLOCK)
 
-    def plain(self, block: Piece, path: bytes, contents: Piece) -> None:
-        self._add(bytes(block), bytes(contents))
+    def plain(self, block: Piece, path: bytes, contents: Sequence[Piece]) -> None:
+        self._add(bytes(block), b"".join(contents))
 
     def entry(self, entry: Entry, path: bytes, headers: bytes, contents: Iterator[Piece]) -> None:
         self._add(headers, b"".join(contents))

@@ -280,6 +280,10 @@ def test_a_harmless_node_of_its_own_opens(peer: Peer) -> None:
 ETC = {
     "localhost": ("grep -cE '^127.0.0.1[[:space:]]+localhost' /etc/hosts", "1\n"),
     "localhost in IPv6": ("grep -cE '^::1[[:space:]]+(localhost|ip6-localhost)' /etc/hosts", "1\n"),
+    "groups of IPv6": (
+        "sed -n 's/^f[ef]0.::*[0-9][[:space:]]*//p' /etc/hosts",
+        "ip6-localnet\nip6-mcastprefix\nip6-allnodes\nip6-allrouters\n",
+    ),
     "hostname ends a line": ("wc -l < /etc/hostname", "1\n"),
     "can be written": (
         "echo x >> /etc/hosts && echo x >> /etc/resolv.conf && echo x >> /etc/hostname && echo ok",

@@ -60,16 +60,26 @@ def fetch(
     in one order by everyone, so two pulls cannot wait for each other.
     """
     workers.prepare()
+    cores = len(os.sched_getaffinity(0))
     missing = sorted((diff_id for diff_id in wanted if not os.path.isdir(store.layer_path(diff_id))), key=str)
     for start in range(0, len(missing), BATCH):
         with ExitStack() as stack:
             disk = stack.enter_context(_opened(store.incoming))  # before anything is written: see syncfs
             jobs = []
-            for diff_id in missing[start : start + BATCH]:
+            batch = missing[start : start + BATCH]
+            total = sum(wanted[diff_id].size for diff_id in batch)
+            for diff_id in batch:
                 layer_lock = stack.enter_context(LayerLock(store, diff_id))
                 if not layer_lock.is_done:
-                    jobs.append(_begin(wanted[diff_id], diff_id, layer_lock, store.ids, limits, stack))
+                    threads = _threads(wanted[diff_id].size, of=total, cores=cores)
+                    jobs.append(_begin(wanted[diff_id], diff_id, layer_lock, store.ids, limits, threads, stack))
             _run(sorted(jobs, key=lambda job: -job.descriptor.size), source, progress, disk)  # the longest first
+
+
+def _threads(size: int, *, of: int, cores: int) -> int:
+    """How many threads more than one unpack a layer of SIZE bytes, of all that are OF: none if it is no more than the
+    share of one of CORES processors, since each has enough to do then, and threads would only cost."""
+    return max(0, min(2, -(-size * cores // max(1, of)) - 1))
 
 
 @contextmanager
@@ -82,7 +92,13 @@ def _opened(directory: str) -> Iterator[int]:
 
 
 def _begin(
-    descriptor: Descriptor, diff_id: Digest, layer_lock: LayerLock, ids: IdMap | None, limits: Limits, stack: ExitStack
+    descriptor: Descriptor,
+    diff_id: Digest,
+    layer_lock: LayerLock,
+    ids: IdMap | None,
+    limits: Limits,
+    threads: int,
+    stack: ExitStack,
 ) -> _Job:
     os.mkdir(layer_lock.directory, 0o755)
     os.chmod(layer_lock.directory, 0o755)  # whatever the umask is
@@ -95,6 +111,7 @@ def _begin(
         ids=ids,
         devices=_can_make_devices(),
         limits=limits,
+        threads=threads,
     )
     started = Unpacker(task)
     stack.callback(started.abort)  # before the layer_lock's end removes the directory

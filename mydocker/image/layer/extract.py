@@ -5,6 +5,9 @@ whose root directory the layer is (openat2(2), RESOLVE_IN_ROOT). Entries have be
 
 Written here and not by GNU tar, which has to be fed: each byte would be copied twice more, through a pipe, and a file
 of the usual size costs no more this way. One directory is kept open, since most entries lie where the last one did.
+
+A file takes five system calls, open, write, fchown, utimensat and close; and no fchown where the first one of its
+directory has shown that files are born with that owner and mode.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -29,6 +32,9 @@ T = TypeVar("T")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _IMPLIED, _ROOT = 0o755, (0, 0)  # mode and owner of a directory that no entry is about
+_NEW = 0o600  # the mode of a file that gets a particular one later
+_LAST = 0o777  # the last mode that a file may be made with: those with set-user-ID come when the contents are there
+_NO_EXTENSIONS: Mapping[bytes, bytes] = {}
 _NOWHERE = b"/"  # no entry's parent has this path
 _NODES = {header.FIFO: stat.S_IFIFO, header.CHARACTER: stat.S_IFCHR, header.BLOCKDEV: stat.S_IFBLK}
 _TIMED = struct.Struct("<qQH")  # of a directory: nanoseconds, inode, bytes of the path that follows
@@ -56,18 +62,27 @@ class Extraction:
     def __init__(self, root: int, *, what: str, owned: bool) -> None:
         self._root, self._what, self._owned = root, what, owned
         self._directory, self._path = os.dup(root), b""  # where the last entry was
+        # by the mode that a file is made with in there: whose it is, None if the mode becomes another one
+        self._born: dict[int, Owner | None] = {}
         self._times = bytearray()
 
-    def plain(self, block: Piece, path: bytes, contents: Piece) -> None:
-        """The file or directory PATH with the header BLOCK, as `tarheader.plain` has read it, and all its CONTENTS.
+    def plain(self, block: Piece, path: bytes, contents: Sequence[Piece]) -> None:
+        """The file or directory PATH with the header BLOCK, as `header.plain` has read it, and all its CONTENTS.
         Malformed, and MydockerError for what cannot be written."""
         mode, owner = _rights(bytes(block[header.RIGHTS]))
-        made = _Made(mode, owner, header.modified(bytes(block[header.MTIME]), {}), {})
+        modified = header.modified(bytes(block[header.MTIME]), _NO_EXTENSIONS)
         try:
             if block[header.TYPE] == header.DIRECTORY:
-                self._make_directory(path, made)
-            else:
-                self._make_file(path, made, lambda file: _write(file, contents))
+                self._make_directory(path, _Made(mode, owner, modified, {}))
+                return
+            file = self._create(path, mode)
+            try:
+                if contents:
+                    _write(file, contents)
+                self._settle(file, mode, owner, path)
+                os.utime(file, ns=(modified, modified))
+            finally:
+                os.close(file)
         except OSError as error:
             raise self._explained(error, path) from None
 
@@ -96,48 +111,84 @@ class Extraction:
 
     def finish(self) -> None:
         """Give directories their times, now that nothing is put into them any more. OSError."""
-        os.close(self._directory)
         start = 0
         while start < len(self._times):
             modified, inode, length = _TIMED.unpack_from(self._times, start)
             start += _TIMED.size + length
             path = bytes(self._times[start - length : start])
             try:
-                directory = kernel.open_inside(self._root, os.fsdecode(path), _DIRECTORY | os.O_NOFOLLOW)
+                self._set_time(path, modified, inode)
             except (FileNotFoundError, NotADirectoryError):  # something else has taken its place
                 continue
             except OSError as error:
-                if error.errno == errno.ELOOP:
-                    continue
-                raise self._explained(error, path) from None
-            if os.fstat(directory).st_ino == inode:
-                os.utime(directory, ns=(modified, modified))
-            os.close(directory)
+                if error.errno != errno.ELOOP:
+                    raise self._explained(error, path) from None
+        os.close(self._directory)
+
+    def _set_time(self, path: bytes, modified: int, inode: int) -> None:
+        """Give the directory PATH its time, if it is still the one with INODE."""
+        parent, _, name = path.rpartition(b"/")
+        if parent != self._path:
+            self._stay(kernel.open_inside(self._root, os.fsdecode(parent), _DIRECTORY), parent)
+        at, name = (self._directory, name) if path else (self._root, b".")
+        found = os.stat(name, dir_fd=at, follow_symlinks=False)
+        if found.st_ino == inode and stat.S_ISDIR(found.st_mode):
+            os.utime(name, ns=(modified, modified), dir_fd=at, follow_symlinks=False)
 
     def _make_file(self, path: bytes, made: _Made, fill: Callable[[int], object]) -> None:
-        file = self._place(path, lambda at, name: os.open(name, _CREATE, 0o600, dir_fd=at))
+        file = self._create(path, made.mode)
         try:
             fill(file)
-            self._finish(file, made, path)
+            self._settle(file, made.mode, made.owner, path)
+            self._set_attributes(file, made, path)
+            os.utime(file, ns=(made.modified, made.modified))
         finally:
             os.close(file)
 
+    def _create(self, path: bytes, mode: int) -> int:
+        """The new file PATH, open for writing, with what MODE a file may have before it has its contents."""
+        parent, _, name = path.rpartition(b"/")
+        at = self._directory if parent == self._path else self._enter(parent)
+        first = mode if mode <= _LAST else _NEW
+        try:
+            return os.open(name, _CREATE, first, dir_fd=at)
+        except FileExistsError:
+            return self._place(path, lambda at, name: os.open(name, _CREATE, first, dir_fd=at))
+
+    def _settle(self, file: int, mode: int, owner: Owner, path: bytes) -> None:
+        """Owner and MODE of the FILE of PATH in the present directory, in this order: a new owner takes rights away.
+
+        A default ACL, a set-group-ID bit, or whoever serves the file system may have a say in what a new file has
+        (acl(5), open(2)); but it is the same for all that are made in one directory with one mode.
+        """
+        if mode not in self._born:
+            found = os.fstat(file)
+            is_right = stat.S_IMODE(found.st_mode) == mode
+            self._born[mode] = (found.st_uid, found.st_gid) if is_right else None
+        born = self._born[mode]
+        if born != owner:
+            self._give(file, owner, path)
+        if born is None:
+            os.fchmod(file, mode)
+
     def _make_directory(self, path: bytes, made: _Made) -> None:
-        """What is in it already stays."""
+        """What is in it already stays. Its time comes last, see `finish`."""
         if path:
-            self._stay(self._place(path, _open_directory), path)
+            mode = made.mode
+            self._stay(self._place(path, lambda at, name: _open_directory(at, name, mode)), path)
         else:
             self._stay(os.dup(self._root), path)
-        self._finish(self._directory, made, path)
-        self._times += _TIMED.pack(made.modified, os.fstat(self._directory).st_ino, len(path)) + path
+        found = os.fstat(self._directory)
+        if (found.st_uid, found.st_gid) != made.owner:
+            self._give(self._directory, made.owner, path)
+        if stat.S_IMODE(found.st_mode) != made.mode:
+            os.fchmod(self._directory, made.mode)
+        self._set_attributes(self._directory, made, path)
+        self._times += _TIMED.pack(made.modified, found.st_ino, len(path)) + path
 
-    def _finish(self, opened: int, made: _Made, path: bytes) -> None:
-        """Owner, mode, attributes and times, in this order: a new owner takes rights away."""
-        self._give(opened, made.owner, path)
-        os.fchmod(opened, made.mode)
+    def _set_attributes(self, file: int | bytes, made: _Made, path: bytes) -> None:
         for name, value in made.xattrs.items():
-            self._set_attribute(opened, name, value, path)
-        os.utime(opened, ns=(made.modified, made.modified))
+            self._set_attribute(file, name, value, path)
 
     def _give(self, file: int | bytes, owner: Owner, path: bytes, *, at: int | None = None) -> None:
         """Give FILE, open or the name of one in the directory open as AT, to OWNER."""
@@ -173,11 +224,12 @@ class Extraction:
 
         self._place(path, make)
         at, name = self._directory, os.path.basename(path)
-        self._give(name, made.owner, path, at=at)
+        if entry.type != header.SYMLINK or made.owner not in self._born.values():  # links are born as files are
+            self._give(name, made.owner, path, at=at)
         if entry.type != header.SYMLINK:
             os.chmod(name, made.mode, dir_fd=at)
-        for key, value in made.xattrs.items():
-            self._set_attribute(b"/proc/self/fd/%d/%b" % (at, name), key, value, path)
+        if made.xattrs:
+            self._set_attributes(b"/proc/self/fd/%d/%b" % (at, name), made, path)
         os.utime(name, ns=(made.modified, made.modified), dir_fd=at, follow_symlinks=False)
 
     def _link(self, path: bytes, target: bytes) -> None:
@@ -224,7 +276,7 @@ class Extraction:
         while missing:
             name = missing.pop()
             try:
-                os.mkdir(name, dir_fd=self._directory)
+                os.mkdir(name, _IMPLIED, dir_fd=self._directory)
             except FileExistsError:
                 raise OSError(errno.ENOENT, "a link above it leads nowhere") from None
             opened = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=self._directory)
@@ -243,6 +295,7 @@ class Extraction:
     def _stay(self, directory: int, path: bytes) -> None:
         os.close(self._directory)
         self._directory, self._path = directory, path
+        self._born = {}
 
     def _explained(self, error: OSError, path: bytes) -> MydockerError:
         why = (error.strerror or str(error)).partition(" (")[0]  # without the system call, if it has one
@@ -253,10 +306,10 @@ class Extraction:
         return header.about(self._what, path, f"cannot be unpacked: {why}")
 
 
-def _open_directory(at: int, name: bytes) -> int:
-    """NAME in the directory open as AT, made if it is not there. FileExistsError if it is something else."""
+def _open_directory(at: int, name: bytes, mode: int) -> int:
+    """NAME in the directory open as AT, made with MODE if it is not there. FileExistsError if it is something else."""
     try:
-        os.mkdir(name, 0o700, dir_fd=at)
+        os.mkdir(name, mode, dir_fd=at)
     except FileExistsError:
         if not stat.S_ISDIR(os.lstat(name, dir_fd=at).st_mode):
             raise
@@ -265,13 +318,17 @@ def _open_directory(at: int, name: bytes) -> int:
 
 def _write_all(file: int, contents: Iterator[Piece]) -> None:
     for piece in contents:
-        _write(file, piece)
+        _write(file, (piece,))
 
 
-def _write(file: int, piece: Piece) -> None:
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+def _write(file: int, pieces: Sequence[Piece]) -> None:
+    """All of a few PIECES, at once if the file system takes them so."""
+    written = os.writev(file, pieces)
+    for piece in pieces:
+        rest = memoryview(piece)[written:]
+        written = max(0, written - len(piece))
+        while rest:
+            rest = rest[os.write(file, rest) :]
 
 
 @lru_cache(maxsize=64)  # entries that follow each other have the same ones

@@ -9,7 +9,7 @@ It is no boundary: sandbox.py is. It exists for what is legal to the file system
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from mydocker.errors import ImageError
@@ -21,13 +21,14 @@ from mydocker.image.tar.input import Input
 from mydocker.image.tar.tarsplit import Piece, Writer
 
 _MAJORS, _MINORS = 1 << 12, 1 << 20  # device numbers (makedev(3), linux/kdev_t.h)
+_HELD = 256 << 10  # bytes of one file's contents that may wait in memory until all are there
 NAMES_LIMIT = 64 << 20  # bytes of names that are kept until the end, by us or by whoever reads the layer
 
 
 class Tree(Protocol):
     """What entries are passed to, see `Extraction` for the contract."""
 
-    def plain(self, block: Piece, path: bytes, contents: Piece) -> None: ...
+    def plain(self, block: Piece, path: bytes, contents: Sequence[Piece]) -> None: ...
 
     def entry(self, entry: Entry, path: bytes, headers: bytes, contents: Iterator[Piece]) -> None: ...
 
@@ -65,32 +66,46 @@ class Scan:
         self._note(self._read)
         self._note(source.remainder())
 
-    def _hurry(self, source: Input) -> None:
-        """Take the entries that come next, as long as they are like most and here as a whole: `read` would do the
-        same with them, but not as soon."""
+    def _hurry(self, source: Input) -> Piece:
+        """Take the entries that come next as long as they are like most: `read` would do the same with them, but not as
+        soon. Returns the block that follows them, which is read; it is empty at the end of the stream."""
         tree, skeleton, limits = self._tree, self._skeleton, self._limits
         most, largest, deepest = limits.entries, limits.size, limits.depth
         chunk, start = source.present()
-        while (place := start + BLOCK) <= len(chunk) and (found := header.plain(block := chunk[start:place])):
+        while True:
+            block: Piece = chunk[start : (place := start + BLOCK)]
+            if place > len(chunk):  # the chunk ends here, or in this block
+                source.skip_to(start)
+                block = source.block()
+                chunk, place = source.present()
+            if not block or not (found := header.plain(block)):
+                break
             path, size = found
-            after = place + size + -size % BLOCK
-            if after > len(chunk) or self._entries == most or self._bytes + size > largest:
+            if self._entries == most or self._bytes + size > largest or path.count(b"/") >= deepest:
                 break
-            if path.count(b"/") >= deepest:
+            end = place + size
+            start = end + -size % BLOCK
+            if start <= len(chunk):
+                contents: Sequence[Piece] = (chunk[place:end],) if size else ()
+                padding: Piece = chunk[end:start]
+            elif size > _HELD:
                 break
+            else:
+                source.skip_to(place)
+                contents, padding = source.held(size), source.at_most(-size % BLOCK)
+                chunk, start = source.present()
             self._entries += 1
             self._bytes += size
             if not size and block[header.TYPE] == header.DIRECTORY:
                 self._remember(path)
-            contents = chunk[place : place + size]
             if skeleton:
-                skeleton.whole(block, path, contents, chunk[place + size : after])
+                skeleton.whole(block, path, contents, padding)
             try:
                 tree.plain(block, path, contents)
             except Malformed as problem:
                 raise refuse(self._what, path, str(problem)) from None
-            start = after
-        source.skip_to(start)
+        source.skip_to(place)
+        return block
 
     def _contents(self, source: Input, entry: Entry, path: bytes) -> Iterator[Piece]:
         """The contents of ENTRY, which the skeleton learns of: of what will be on disk as PATH, only the sum. All that
@@ -114,10 +129,10 @@ class Scan:
 
     def _next(self, source: Input) -> Entry | None:
         """The next entry that is not like most, its blocks before the contents read; None at the end."""
-        self._hurry(source)
+        block = bytes(self._hurry(source))
         extensions: dict[bytes, bytes] = {}
         seen: list[int] = []  # sizes of extended headers
-        while (block := source.block()) and not header.is_end(block):
+        while block and not header.is_end(block):
             self._read.append(block)
             try:
                 header.check(block)
@@ -139,6 +154,7 @@ class Scan:
                     self._ignore()
             except Malformed as problem:
                 raise refuse(self._what, extensions.get(b"path", block[:100].rstrip(b"\0")), str(problem)) from None
+            block = source.block()
         if seen:
             raise source.truncated()
         if block:

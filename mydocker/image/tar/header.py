@@ -88,7 +88,7 @@ def _sum(data: bytes | memoryview) -> int:
     return (zlib.adler32(data) & 0xFFFF) - 1
 
 
-def plain(block: memoryview) -> tuple[bytes, int] | None:
+def plain(block: bytes | memoryview) -> tuple[bytes, int] | None:
     """The path below the layer's root, and the size, of a file or directory as most are: what `check`, `decode` and
     `components` would find, in a third of the time. None if it takes those to say."""
     name, rights, digits, end, stated, rest, kind, magic, prefix = _USTAR.unpack(block)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from mydocker.errors import ImageError
 from mydocker.image.tar.header import BLOCK
 from mydocker.image.tar.tarsplit import Piece
+
+_FEW = 16  # pieces: what is written takes no more than 1,024 at once (writev(2), IOV_MAX)
 
 
 class Input:
@@ -39,6 +41,18 @@ class Input:
     def take(self, size: int) -> bytes:
         """The next SIZE bytes. ImageError if there are fewer."""
         return b"".join(self.pieces(size))
+
+    def held(self, size: int) -> Sequence[Piece]:
+        """The next SIZE bytes in a few pieces, however small those are that they come in. ImageError if there are
+        fewer."""
+        few: list[Piece] = []
+        rest = bytearray()
+        for piece in self.pieces(size):
+            if len(few) < _FEW:
+                few.append(piece)
+            else:
+                rest += piece
+        return [*few, memoryview(rest)] if rest else few
 
     def at_most(self, size: int) -> bytes:
         """The next SIZE bytes, or what is left."""

@@ -19,8 +19,7 @@ import hashlib
 import os
 import stat
 import struct
-import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 
 from mydocker.errors import ImageError
@@ -55,7 +54,7 @@ class Writer:
         """DESCRIPTOR, open for writing, is emptied. It stays open."""
         from isal import isal_zlib
 
-        self._zlib: types.ModuleType = isal_zlib
+        self._crc32: Callable[[Piece, int], int] = isal_zlib.crc32
         self._descriptor = descriptor
         self._compressor = isal_zlib.compressobj(1, wbits=31)  # a gzip of its own, with a sum of its own
         self._batch = bytearray()
@@ -72,13 +71,29 @@ class Writer:
         self._add(HEADERS, headers)
         self._entries += 1
 
-    def whole(self, header: Piece, path: bytes, contents: Piece, padding: Piece) -> None:
-        """An entry of one header and, if it is a file, of CONTENTS that will be on disk as PATH."""
-        self.entry(header, path)
+    def whole(self, header: Piece, path: bytes, contents: Sequence[Piece], padding: Piece) -> None:
+        """An entry of one header and, if it is a file, of CONTENTS that will be on disk as PATH: the same as `entry`,
+        `content` and so on would note, sooner."""
+        name = path if len(path) <= _SHORT else key(path)
+        batch = self._batch
+        if (dead := self._numbers.pop(name, None)) is not None:
+            batch += _RECORD.pack(DEAD, _NUMBER.size) + _NUMBER.pack(dead)
+        batch += _RECORD.pack(HEADERS, len(header))
+        batch += header
         if contents:
-            self._crc, self._size = self._zlib.crc32(contents), len(contents)
-            self.end_of_content(path)
-            self.literal(padding)
+            size = crc = 0
+            for piece in contents:
+                crc = self._crc32(piece, crc)
+                size += len(piece)
+            self._numbers[name] = self._entries
+            self._bytes += size
+            batch += _RECORD.pack(FILE, _FILE.size + len(path)) + _FILE.pack(size, crc) + path
+            if padding:
+                batch += _RECORD.pack(BYTES, len(padding))
+                batch += padding
+        self._entries += 1
+        if len(batch) >= _BATCH:
+            self._compress()
 
     def literal(self, data: Piece) -> None:
         """Bytes of the archive that will not be on disk, such as padding."""
@@ -87,7 +102,7 @@ class Writer:
 
     def content(self, piece: Piece) -> None:
         """Bytes of the entry's file, which will be on disk."""
-        self._crc = self._zlib.crc32(piece, self._crc)
+        self._crc = self._crc32(piece, self._crc)
         self._size += len(piece)
 
     def end_of_content(self, path: bytes) -> None:
@@ -101,14 +116,17 @@ class Writer:
         self._add(END, b"")
         self._write(self._compressor.compress(bytes(self._batch)) + self._compressor.flush())
         text = f"skeleton 1 {self._bytes}".encode()
-        os.pwrite(self._descriptor, text + f" {self._zlib.crc32(text):08x}".encode().ljust(_HEADER - len(text)), 0)
+        os.pwrite(self._descriptor, text + f" {self._crc32(text, 0):08x}".encode().ljust(_HEADER - len(text)), 0)
 
     def _add(self, kind: bytes, data: Piece) -> None:
         self._batch += _RECORD.pack(kind, len(data))
         self._batch += data
         if len(self._batch) >= _BATCH:
-            self._write(self._compressor.compress(bytes(self._batch)))
-            self._batch.clear()
+            self._compress()
+
+    def _compress(self) -> None:
+        self._write(self._compressor.compress(bytes(self._batch)))
+        self._batch.clear()
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     from mydocker.specs.model.parts import NetworkAttachment, Port
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"  # the beginning of /etc/hosts
+# the beginning of /etc/hosts, as Docker writes it
+LOCALHOST = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+ff00::0\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
 SIGTERM = 15
 _MOUNTED = (
     "volumes",
@@ -325,7 +333,7 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
-    if spec.userns_mode == "host" or host.own_ids:
+    if not _keeps_id(spec):
         return host.ids
     if host.ids is None:
         raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 
-_LOCAL = ("localhost", "ip6-localhost", "ip6-loopback")  # each container's own
+_LOCAL = (  # each container's own
+    "localhost",
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-localnet",
+    "ip6-mcastprefix",
+    "ip6-allnodes",
+    "ip6-allrouters",
+)
 
 
 def attachments(spec: ContainerSpec, container_id: str) -> tuple[NetworkAttachment, ...]:

@@ -6,6 +6,7 @@ import gc
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,7 @@ from lab import holes, oci, trees
 from lab.command import Command, Result
 from lab.oci import DIR, OPAQUE, WHITEOUT, Dir, Entries, Fifo, File, Hardlink, Link, compress, layer
 from lab.processes import within
+from lab.recorder import Careful
 from lab.registry import Registry
 from lab.trees import Tree
 
@@ -48,12 +50,14 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return trees.build(tmp_path_factory.mktemp("dump"))
 
 
-def extract(archive: bytes, directory: pathlib.Path, *, chunk: int = 100_000, owned: bool = True) -> None:
+def extract(
+    archive: bytes, directory: pathlib.Path, *, chunk: int = 100_000, owned: bool = True, kind: type[Scan] = Scan
+) -> None:
     directory.mkdir()
     root = os.open(directory, os.O_RDONLY)
     try:
         tree = Extraction(root, what="layer x", owned=owned)
-        scan = Scan(tree, what="layer x", devices=True)
+        scan = kind(tree, what="layer x", devices=True)
         scan.read(archive[start : start + chunk] for start in range(0, len(archive), chunk))
         tree.finish()
     finally:
@@ -69,6 +73,13 @@ ALIKE: dict[str, Entries] = {
         ("fifo", Fifo(mode=0o4620, uid=3, mtime=OLD)),
         ("link", Link("d", uid=11, gid=12, mtime=OLD)),
         ("null", oci.CharDevice(1, 3, mode=0o666, uid=4, mtime=OLD)),
+    ],
+    "owners one after the other": [
+        ("d", Dir(mode=0o2770, gid=6, mtime=OLD)),
+        *((f"d/{gid}{mode}", File(b"x", gid=gid, mode=mode)) for gid in (0, 6, 7, 6, 0) for mode in (0o644, 0o4711)),
+        ("d", Dir(mode=0o770, gid=5, mtime=OLD)),
+        *((f"d/late{gid}", File(b"x", gid=gid)) for gid in (0, 5, 6)),
+        *((f"d/link{gid}", Link("x", gid=gid)) for gid in (0, 5, 6)),
     ],
     "attributes": [
         ("d", Dir(xattrs={"user.d": b"1"}, mtime=OLD)),
@@ -125,11 +136,13 @@ FORMATS = {"pax": tarfile.PAX_FORMAT, "gnu": tarfile.GNU_FORMAT}
 
 @pytest.mark.parametrize("name", ALIKE)
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("chunk", [1000, 100_000])
-def test_as_gnu_tar(dump: pathlib.Path, tmp_path: pathlib.Path, name: str, format: str, chunk: int) -> None:
-    """Read in haste or with care, which the size of the chunks decides."""
+@pytest.mark.parametrize(("chunk", "kind"), [(1000, Careful), (1000, Scan), (100_000, Scan)])
+def test_as_gnu_tar(
+    dump: pathlib.Path, tmp_path: pathlib.Path, name: str, format: str, chunk: int, kind: type[Scan]
+) -> None:
+    """Read in haste or with care."""
     archive = layer(ALIKE[name], format=FORMATS[format])
-    extract(archive, tmp_path / "ours", chunk=chunk)
+    extract(archive, tmp_path / "ours", chunk=chunk, kind=kind)
     _gnu(archive, tmp_path / "theirs")
     assert _stated(dump, tmp_path / "ours") == _stated(dump, tmp_path / "theirs")
 
@@ -264,9 +277,9 @@ def test_a_link_in_the_way_is_followed_as_in_a_container(
     ],
 )
 def test_what_cannot_be_is_named(tmp_path: pathlib.Path, entries: Entries, words: str) -> None:
-    for chunk in (700, 100_000):
+    for kind in (Careful, Scan):
         with pytest.raises(ImageError) as caught:
-            extract(layer(entries), tmp_path / str(chunk), chunk=chunk)
+            extract(layer(entries), tmp_path / kind.__name__, kind=kind)
         assert words in caught.value.message and "openat2" not in caught.value.message
 
 
@@ -280,6 +293,38 @@ def test_an_implied_directory_has_nothing_of_the_one_above(tmp_path: pathlib.Pat
     extract(layer([("d", Dir(mode=0o2755, uid=9, gid=50)), ("d/sub/f", b"1")]), tmp_path / "x")
     found = (tmp_path / "x" / "d" / "sub").stat()
     assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o755, 0, 0)
+
+
+def test_a_default_acl_of_the_store_says_nothing_of_modes(tmp_path: pathlib.Path) -> None:
+    """acl(5): what is made below has the rights that both its maker and the default state, whatever the umask is."""
+    # owner rwx, group r-x, mask rwx, others ---: tag, rights, number of each (linux/posix_acl_xattr.h)
+    entries = [(0x01, 7, -1), (0x04, 5, -1), (0x10, 7, -1), (0x20, 0, -1)]
+    default = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(tmp_path, "system.posix_acl_default", default)
+    modes = {"a": 0o644, "b": 0o644, "c": 0o666, "d": 0o777, "e": 0o600, "f": 0o640}
+    extract(layer({"x": DIR} | {f"x/{name}": File(b"1", mode=mode) for name, mode in modes.items()}), tmp_path / "t")
+    found = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "t" / "x").iterdir()}
+    assert found == modes
+    assert (tmp_path / "t" / "x").stat().st_mode & 0o7777 == 0o755
+
+
+def test_rights_come_when_the_contents_are_there(tmp_path: pathlib.Path) -> None:
+    """Nobody can run the beginning of a program that is to run as its owner."""
+    archive = layer({"f": File(os.urandom(1 << 20), mode=0o4755)})
+    seen = []
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(archive), 100_000):
+            yield archive[start : start + 100_000]
+            seen.extend(path.stat().st_mode & 0o7777 for path in (tmp_path / "x").iterdir())
+
+    (tmp_path / "x").mkdir()
+    root = os.open(tmp_path / "x", os.O_RDONLY)
+    tree = Extraction(root, what="layer x", owned=True)
+    Scan(tree, what="layer x", devices=True).read(chunks())
+    tree.finish()
+    os.close(root)
+    assert set(seen[:-1]) == {0o600} and (tmp_path / "x" / "f").stat().st_mode & 0o7777 == 0o4755
 
 
 def test_an_old_directory(tmp_path: pathlib.Path) -> None:
@@ -345,9 +390,9 @@ CONTENTS: st.SearchStrategy[oci.Content] = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(PATHS, CONTENTS), max_size=7), st.sampled_from([700, 100_000]))
+@given(st.lists(st.tuples(PATHS, CONTENTS), max_size=7), st.sampled_from([Careful, Scan]))
 @settings(max_examples=300, deadline=None)
-def test_what_is_known_of_a_layer_is_what_it_is(entries: Entries, chunk: int) -> None:
+def test_what_is_known_of_a_layer_is_what_it_is(entries: Entries, kind: type[Scan]) -> None:
     """Whatever leads where, and replaces what: nothing is found to be wrong, and the archive can be had again."""
     tar = layer(entries)
     with tempfile.TemporaryDirectory() as place:
@@ -356,8 +401,8 @@ def test_what_is_known_of_a_layer_is_what_it_is(entries: Entries, chunk: int) ->
         root, file = os.open(top, os.O_RDONLY), os.open(skeleton, os.O_RDWR | os.O_CREAT)
         try:
             tree, writer = Extraction(root, what="layer x", owned=True), Writer(file)
-            scan = Scan(tree, what="layer x", devices=True, skeleton=writer)
-            scan.read(tar[start : start + chunk] for start in range(0, len(tar), chunk))
+            scan = kind(tree, what="layer x", devices=True, skeleton=writer)
+            scan.read([tar])
             tree.finish()
             writer.finish()
             whiteout.apply(root, hidden=scan.hidden, opaque=scan.opaque, space="trusted.overlay")
