@@ -511,8 +511,9 @@ ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down
 ast difflib hashlib mydocker.image.tar mydocker.runtime.inspect.running_plan mydocker.services.sequence
 mydocker.services.workers mydocker.verdict typing
 """,
+    "down": "ast hashlib mydocker.runtime.inspect.running_plan typing",
 }
-WORDS = {"test": ("test", "--list", "."), "up": ("up", "--help")}
+WORDS = {"test": ("test", "--list", "."), "up": ("up", "--help"), "down": ("down", "--help")}
 COLLECTED = """
 from mydocker.cli import main
 early = []
