@@ -511,7 +511,7 @@ ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down
 ast difflib hashlib mydocker.image.tar mydocker.runtime.inspect.running_plan mydocker.services.sequence
 mydocker.services.workers mydocker.verdict typing
 """,
-    "down": "ast hashlib mydocker.runtime.inspect.running_plan typing",
+    "down": "ast hashlib mydocker.runtime.inspect.running_plan mydocker.services.project.hooks typing",
 }
 WORDS = {"test": ("test", "--list", "."), "up": ("up", "--help"), "down": ("down", "--help")}
 COLLECTED = """
