@@ -208,7 +208,7 @@ def test_all_that_can_be_said_means_the_same_or_is_named(here: Path, way: str) -
 
 def test_every_field_is_a_key_of_compose_or_named() -> None:
     rows = {row.name for row in FIELDS if row.key == row.name}
-    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project"}
+    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project", "absent"}
     assert {*APART, *rows} == fields
     assert all(row.not_compose.strip() == row.not_compose and row.not_podman != "-" for row in FIELDS)
 
@@ -225,7 +225,7 @@ MOUNTS = [
 OTHERS = {
     **{"target": "/y:z", "read_only": True, "propagation": "rslave", "recursive": False, "copy_on_write": True},
     **{"idmap": "uids=0-1000-1;gids=0-1000-1", "copy": False, "subpath": "a", "external": True, "size": 4096},
-    **{"inodes": 5, "mode": 0o700, "uid": 1, "gid": 2, "executable": True, "setuid": True},
+    **{"inodes": 5, "create": True, "mode": 0o700, "uid": 1, "gid": 2, "executable": True, "setuid": True},
 }
 
 
