@@ -103,11 +103,18 @@ OTHERS = {
     [(BindMount, {"source": "/s"}), (VolumeMount, {"volume": "v9"}), (VolumeMount, {"volume": None}), (TmpfsMount, {})],
 )
 def test_no_member_of_a_mount_is_dropped(kind: type[Mount], given: dict[str, object]) -> None:
-    """Each changes the line, or adds a note; but for `create`, which is what docker run -v does anyway."""
-    assert set(kind.fields) - {"create"} <= {*OTHERS, *given}
+    """Each changes the line, or adds a note; but --volume creates a directory in any case."""
+    assert set(kind.fields) <= {*OTHERS, *given, "create"}
     variants = _variants(kind, given)
     lines = [docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,))) for mount in variants]
     assert len({(line, *notes) for line, notes in lines}) == len(variants)
+
+
+@pytest.mark.parametrize(("source", "expected"), [("/s", []), ("/a:b", ["volume /x: --mount does not create /a:b"])])
+def test_a_directory_that_docker_does_not_create_is_said(source: str, expected: list[str]) -> None:
+    mount = BindMount(source=source, target="/x", create=True)
+    _, notes = docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,)))
+    assert [note for note in notes if note.startswith("volume")] == expected
 
 
 def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
