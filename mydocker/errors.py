@@ -121,6 +121,10 @@ class HostError(MydockerError):
     """The host cannot do what the container needs; the hint names what it lacks."""
 
 
+class UnenforceableLimitError(HostError):
+    """The host has no cgroup in which a limit of a container could be set."""
+
+
 _LIMITS = {  # what helps where a limit of the host is reached, whatever was to be done
     errno.EAGAIN: "no more processes may be started: see ulimit -u, pids.max of the cgroup, and kernel.pid_max",
     errno.EMFILE: "too few files may be open at once: raise the limit, ulimit -n",

@@ -42,7 +42,12 @@ class IdMap(Record):
 
     @property
     def is_single(self) -> bool:
-        return sum(extent.count for extent in self.users) == 1
+        return sum(extent.count for extent in (*self.users, *self.groups)) == 2
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether there is more than one group: with one alone, setgroups(2) is denied."""
+        return sum(extent.count for extent in self.groups) > 1
 
     @property
     def key(self) -> str:

@@ -501,11 +501,19 @@ def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) ->
     return set(done.stderr.split())
 
 
-# what a batch imports only where it is asked for: services of a project, differences of texts, plans of others
-NOT_FOR_A_BATCH = """
-ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down
-mydocker.testing.cases.project typing
-"""
+# what a command imports only where it is asked for: services of a project, what runs one after the other, differences
+# of texts, plans of others, sizes of images
+NOT_NEEDED = {
+    "test": """
+ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down mydocker.testing.cases.project typing
+""",
+    "up": """
+ast difflib hashlib mydocker.image.tar mydocker.runtime.inspect.running_plan mydocker.services.sequence
+mydocker.services.workers mydocker.verdict typing
+""",
+    "down": "ast hashlib mydocker.runtime.inspect.running_plan mydocker.services.project.hooks typing",
+}
+WORDS = {"test": ("test", "--list", "."), "up": ("up", "--help"), "down": ("down", "--help")}
 COLLECTED = """
 from mydocker.cli import main
 early = []
@@ -516,32 +524,41 @@ gc.callbacks.append(note)
 main()
 print(len(early), gc.isenabled(), gc.get_freeze_count() > 1000)
 """
+IMPORTED = """
+before = set(sys.modules)
+from mydocker.cli import main
+try:
+    main()
+except SystemExit:  # after its help
+    pass
+print(*set(sys.modules) - before)
+"""
 
 
 @pytest.fixture
-def batch(tmp_path: pathlib.Path) -> Callable[[str], list[str]]:
-    """A function that runs `test --list`, of one case, by CODE, and returns the words that CODE prints last."""
+def printed(tmp_path: pathlib.Path) -> Callable[[str, str], list[str]]:
+    """A function that has a command, with its WORDS, run by some code, and returns the words that this prints last."""
     (tmp_path / "a.smoke.yaml").write_text("image: alpine\nexpect: {stdout: x}\n")
 
-    def run(code: str) -> list[str]:
+    def run(code: str, command: str) -> list[str]:
         code = f"import gc, sys; sys.path.append({str(pathlib.Path(mydocker.__file__).parent.parent)!r})\n{code}"
-        words = [sys.executable, "-P", "-c", code, "test", "--list", str(tmp_path)]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
+        words = [sys.executable, "-P", "-c", code, *WORDS[command]]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+        return done.stdout.splitlines()[-1].split()
 
     return run
 
 
-def test_a_batch_imports_nothing_that_it_may_not_need(batch: Callable[[str], list[str]]) -> None:
-    loaded = batch(
-        "before = set(sys.modules); from mydocker.cli import main; main(); print(*set(sys.modules) - before)"
-    )
-    assert "mydocker.testing.batch.pool" in loaded
-    assert sorted({*loaded} & {*NOT_FOR_A_BATCH.split()}) == []
+@pytest.mark.parametrize("command", WORDS)
+def test_a_command_imports_nothing_that_it_may_not_need(printed: Callable[[str, str], list[str]], command: str) -> None:
+    loaded = printed(IMPORTED, command)
+    assert f"mydocker.cli.commands.{command}" in loaded
+    assert sorted({*loaded} & {*NOT_NEEDED[command].split()}) == []
 
 
-def test_nothing_is_collected_while_a_command_is_imported(batch: Callable[[str], list[str]]) -> None:
+def test_nothing_is_collected_while_a_command_is_imported(printed: Callable[[str, str], list[str]]) -> None:
     """And what has been imported is not looked at from then on."""
-    assert batch(COLLECTED) == ["0", "True", "True"]
+    assert printed(COLLECTED, "test") == ["0", "True", "True"]
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

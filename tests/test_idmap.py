@@ -93,7 +93,7 @@ def test_each_map_has_a_key_of_its_own() -> None:
 
 def test_who_exists() -> None:
     ids = IdMap(users=_extents([(0, 1000, 1)]), groups=_extents([(0, 1000, 1), (1, 100000, 5)]))
-    assert ids.is_single
+    assert ids.has_groups and not ids.is_single
     assert [group for group in range(10) if ids.has_group(group)] == [0, 1, 2, 3, 4, 5]
 
 

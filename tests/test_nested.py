@@ -150,7 +150,7 @@ def test_doctor_names_the_weaker_steps(nested: Nested) -> None:
     findings = _doctor(nested, GRANTED)
     weaker = [name for name, finding in findings.items() if finding["state"] == "weaker"]
     weaker = [name for name in weaker if name != "strays"]  # those of the machine, whose network this is
-    assert weaker == ["overlay", "pivot_root", "loopback", "keyring", "network"]
+    assert weaker == ["overlay", "own ids", "pivot_root", "loopback", "keyring", "network"]
     assert "--cap-add NET_ADMIN" in findings["network"]["hint"]
 
 

@@ -44,6 +44,12 @@ def _digests(reference: Reference, source: Source) -> dict[str, Digest]:
     return _named(found)
 
 
+def digest_at(reference: Reference, source: Source) -> Digest:
+    """The digest of the manifest or index that REFERENCE means. Raises ImageError or RegistryError."""
+    with named_errors(reference):
+        return digest_of(source.manifest(str(reference.digest or reference.tag))[0])
+
+
 def own_platform(source: Source, reference: Reference) -> Platform:
     """This machine's platform, unless the image in SOURCE is for another one alone."""
     found = digests_of(reference, source)

@@ -11,10 +11,10 @@ from mydocker.services.containers import PROJECT, SERVICE, control, directory
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mydocker.image.store import Store
-    from mydocker.services.containers import ContainerConfig
+    from mydocker.services.containers import Container, ContainerConfig
     from mydocker.services.containers.connections import Connections
 
 
@@ -37,6 +37,22 @@ def bind(
         watched.append(connection)
         connections.on(connection.fileno(), _once(connections, connection, ended, other.config.title))
     return watched
+
+
+def bound_to(containers: Iterable[Container], store: Store) -> list[Container]:
+    """Those that run and are stopped with one of CONTAINERS, directly or by another one, without CONTAINERS."""
+    found = [*containers]
+    named = len(found)
+    known = {each.config.short_id for each in found}
+    alive = [each for each in directory.listed(store) if each.config.bound_to and each.is_alive]
+    for container in found:  # which grows
+        labels = container.config.labels
+        for other in alive:
+            is_bound = labels.get(PROJECT) == other.config.labels.get(PROJECT)
+            if is_bound and labels.get(SERVICE) in other.config.bound_to and other.config.short_id not in known:
+                known.add(other.config.short_id)
+                found.append(other)
+    return found[named:]
 
 
 def _once(

@@ -152,7 +152,10 @@ def _values(options: list[Option], scope: Scope) -> dict[str, Any]:
             continue
         value = _parse(row, row.parse, option.text, scope)
         if row.merge == "append":
-            value = (*values.get(row.key, ()), value)
+            before = values.get(row.key, ())
+            if row.key == "tmpfs":  # a mapping of targets in Docker's API, so the last one counts
+                before = (each for each in before if each.target != value.target)
+            value = (*before, value)
         elif row.merge == "extend":
             value = (*values.get(row.key, ()), *value)
         elif row.merge in ("update", "members"):

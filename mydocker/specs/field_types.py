@@ -115,9 +115,9 @@ def security_option(text: str, scope: Scope) -> dict[str, Any]:
 
 
 def label_file(text: str, scope: Scope) -> dict[str, str]:
-    from mydocker.specs.environment.files import read_docker_file
+    from mydocker.specs.environment.files import read_label_file
 
-    return read_docker_file(values.joined(text, scope), environ={}, bare="")
+    return read_label_file(values.joined(text, scope))
 
 
 def env_file(text: str, scope: Scope) -> dict[str, str]:

@@ -572,7 +572,7 @@ FIELDS: tuple[Field, ...] = (
         quadlet="UIDMap",
         merge="append",
         group="isolation",
-        help="User ids of a user namespace of its own, for root",
+        help="User ids of a user namespace of its own",
     ),
     Field(
         name="gidmap",

@@ -19,7 +19,7 @@ _ANSI = ("never", "always", "auto")
 _ACCEPTED = ("--progress", "--parallel")  # options with a value that change nothing of what runs
 _WITH_PROJECT = ("up", "down", "config", "check", "explain", "unit")  # commands of mydocker that take these options
 # options of `config` for something else than a Compose file, besides those for lists
-_NO_COMPOSE_FILE = ("--to", "-q", "--quiet", "-h", "--help")
+_NO_COMPOSE_FILE = ("--to", "-q", "--quiet", "-h", "--help", "--hash", "--variables", "--environment")
 _INSTEAD = {  # of other commands of docker compose
     "events": "'mydocker compose ps' says what there is now",
     "publish": "a file and its images are published by git and by 'mydocker push'",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Units = dict[str, str]  # by the names of their files
 
 _SYSTEM = "/etc/systemd/system"
+_SOURCE = "SourcePath="
 _FLAGS = ("--no-deps", "--no-log-prefix", "--no-restart")  # of a service by itself, which systemd starts and restarts
 
 
@@ -149,6 +150,7 @@ def _of_files(loaded: LoadedCases, options: argparse.Namespace) -> Units:
         grace=max((case.container.stop_grace_period for case in loaded.cases), default=10.0),
         restart=one.container.restart if one else None,
         wanted_by=wanted_by(options),
+        source=words[0],
     )
     return {unit.name: service_text(unit, is_users=options.user)}
 
@@ -161,11 +163,10 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
     names = {service_of(case).name: unit_name(f"{project.name}-{service_of(case).name}") for case in cases}
     jobs = {each.name for case in cases for each in case.depends_on if each.condition == COMPLETED}
     before = _before_service(options, loaded, project.name)
-    found: Units = {
-        target: target_text(
-            f"Services of {project.name}", [f"{name}.service" for name in names.values()], wanted_by=wanted_by(options)
-        )
-    }
+    source = before[before.index("-f") + 1]
+    services = [f"{name}.service" for name in names.values()]
+    text = target_text(f"Services of {project.name}", services, wanted_by=wanted_by(options), source=source)
+    found: Units = {target: text}
     for case in cases:
         service = service_of(case)
         needs = [(each.required, f"{names[each.name]}.service") for each in case.depends_on if each.name in names]
@@ -182,6 +183,7 @@ def _of_project(loaded: LoadedCases, options: argparse.Namespace) -> Units:
             target=target,
             grace=case.container.stop_grace_period,
             restart=case.container.restart if service.name not in jobs else None,
+            source=source,
         )
         found[unit.name] = service_text(unit, is_users=options.user)
     return found
@@ -212,17 +214,15 @@ def _choices(given: ProjectOptions, loaded: LoadedCases) -> list[str]:
 
 
 def _install(units: Units, options: argparse.Namespace) -> None:
-    """Write UNITS. Raises HostError if a file is there that 'mydocker unit' has not written, or --directory is in none
-    that is there."""
+    """Write UNITS. Raises HostError if a file is there that 'mydocker unit' has not written, or has written for another
+    file that still exists, or --directory is in none that is there."""
     directory = absolute(options.directory) if options.directory else _directory(options)
     if options.directory and not os.path.isdir(os.path.dirname(directory)):
         raise HostError(f"cannot write {directory}: no directory {os.path.dirname(directory)} is there")
     paths = {os.path.join(directory, name): text for name, text in units.items()}
-    for path in paths:
-        if os.path.lexists(path) and not _is_own(path):
-            raise HostError(
-                f"{path} is there already, and not by 'mydocker unit'", hint="remove it, or use --directory"
-            )
+    for path, text in paths.items():
+        if os.path.lexists(path) and (other := _other(path, text)):
+            raise HostError(f"{path} is there already, {other}", hint="remove it, or use --directory")
     written = directory
     try:
         os.makedirs(directory, exist_ok=True)
@@ -247,9 +247,21 @@ def _directory(options: argparse.Namespace) -> str:
     return f"{xdg_or_home(os.environ, 'XDG_CONFIG_HOME', '.config')}/systemd/user"
 
 
-def _is_own(path: str) -> bool:
+def _other(path: str, text: str) -> str:
+    """Why the file PATH is not to be replaced by TEXT; empty if it may be."""
+    foreign = "and not by 'mydocker unit'"
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return os.path.isfile(path) and not os.path.islink(path) and file.read(len(HEAD)) == HEAD
+            there = file.read() if os.path.isfile(path) and not os.path.islink(path) else ""
     except OSError:
-        return False
+        return foreign
+    if not there.startswith(HEAD):
+        return foreign
+    source = _source(there)
+    return f"for {source}" if source and source != _source(text) and os.path.exists(source) else ""
+
+
+def _source(text: str) -> str:
+    """The file that the unit TEXT is for, if it names one."""
+    lines = [line for line in text.splitlines() if line.startswith(_SOURCE)]
+    return lines[0].removeprefix(_SOURCE).replace("%%", "%") if lines else ""

@@ -17,10 +17,15 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print ROWS under HEADINGS, in columns. Whatever an image put into them stays on its line."""
-    lines = [list(headings), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[number]) for line in lines) for number in range(len(headings))]
+    print("\n".join(columns([headings, *rows])))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """ROWS as lines, in columns."""
+    lines = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(line[number]) for line in lines) for number in range(len(lines[0]))]
     padded = ("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    print("\n".join(inert(line.rstrip()) for line in padded))
+    return [inert(line.rstrip()) for line in padded]
 
 
 def show_json(value: object) -> None:

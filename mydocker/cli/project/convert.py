@@ -6,6 +6,7 @@ import json
 import os
 
 from mydocker.cli.common import say
+from mydocker.cli.common.table import columns
 from mydocker.errors import HostError, UsageError
 from mydocker.kernel.disk import replace_file
 from mydocker.nearest import did_you_mean
@@ -60,6 +61,16 @@ def listed(kind: str, cases: Sequence[CaseSpec], active: frozenset[str]) -> list
         return [case.container.image.familiar for case in taking if case.container.image]
     file = compose_file(select(cases, active))
     return [*(file.services if kind == "services" else file.top[kind])]
+
+
+def variables_text(rows: Sequence[tuple[str, bool, str, str]], *, as_json: bool) -> str:
+    """A table of variables: name, whether it is needed, default, and what stands for it where it is set."""
+    keys = ("Name", "Required", "DefaultValue", "PresenceValue")
+    if as_json:
+        return json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2) + "\n"
+    cells = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
+    cells += [(name, str(needed).lower(), default, other) for name, needed, default, other in rows]
+    return "".join(f"{line}\n" for line in columns(cells))
 
 
 def compose_text(cases: Sequence[CaseSpec], *, as_json: bool) -> str:

@@ -17,6 +17,7 @@ from mydocker.errors import UsageError
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch import open_store, prepare, run
 from mydocker.services.containers import PROJECT, SERVICE, start
+from mydocker.services.project.limits import limited
 from mydocker.services.project.plan import chosen, instances, project_of
 from mydocker.services.project.run import ProjectRun, UpOptions
 from mydocker.specs.argv import parse_run
@@ -47,6 +48,7 @@ def run_once(before: list[str], argv: list[str]) -> int:
     cases = with_policy(chosen(project, [service], with_dependencies=not options.no_deps), options.pull)
     refuse_absent(cases)
     found = instances(project, with_missing_images(cases, loaded.cases, always=options.build), scale={})
+    found = limited(found, say)
     own = next(each for each in found if each.service == service)
     spec = _spec(project, own, options, command)
     others = [each for each in found if each.service != service]

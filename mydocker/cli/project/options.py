@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mydocker.cli.common import say
-from mydocker.errors import UsageError
+from mydocker.errors import SpecError, UsageError
 from mydocker.nearest import did_you_mean
 from mydocker.paths import usable
 from mydocker.record import TYPE_CHECKING, Record
@@ -29,6 +29,7 @@ _MADE = {
     IMAGE: "names an image to pull",
     BUILD: "says how to build an image",
 }
+_UNSUPPORTED = " is not supported"  # in messages
 _SUFFIXES = (".yaml", ".yml", ".json", *KINDS)
 
 
@@ -108,7 +109,12 @@ def load_cases(
     machine lacks for a service is left to the caller, who knows which of them start. Raises UsageError if there are no
     words and no Compose file, SpecError.
     """
-    loaded = _load_cases(options, words, image=image, alone=alone)
+    try:
+        loaded = _load_cases(options, words, image=image, alone=alone)
+    except SpecError as error:
+        if any(_UNSUPPORTED in text for text in error.problems):
+            error.hint = "--ignore KEY,… passes over a key that is not supported: see its line, and docs/migrate.md"
+        raise
     if not defers:
         names = loaded.names
         refuse_absent(

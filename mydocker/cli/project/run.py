@@ -15,6 +15,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command.outcome import Outcome
 from mydocker.runtime.launch import open_store
 from mydocker.services.notify import unit_ends_clean
+from mydocker.services.project.limits import limited
 from mydocker.services.project.plan import SCALE_LIMIT, chosen, instances, project_of, service_of, that_may_start
 from mydocker.services.project.run import ProjectRun, UpOptions, check_exit_code_from
 from mydocker.specs.load.profiles import refuse_absent
@@ -45,7 +46,7 @@ def planned(options: argparse.Namespace, loaded: LoadedCases) -> list[Instance]:
 
 def run_project(options: argparse.Namespace, loaded: LoadedCases, results: ResultFile | None) -> int:
     """Start the services of LOADED, and follow them unless they are to go on alone; the exit code of `up`."""
-    found = that_may_start(planned(options, loaded), os.environ, _skip)
+    found = limited(that_may_start(planned(options, loaded), os.environ, _skip), say)
     found = [each.replace(attach=_is_attached(each, options, loaded.names)) for each in found]
     chosen_options = _up_options(options, loaded)
     check_exit_code_from(chosen_options, found)

@@ -54,6 +54,7 @@ def of_tests(options: argparse.Namespace) -> dict[str, str]:
         grace=max(case.spec.container.stop_grace_period for case in cases),
         stop_time=_SECONDS_TO_REPORT,
         wanted_by="",
+        source=paths[0].partition(":")[0],
     )
     timer = {f"{name}.timer": timer_text(f"When to run the tests of {shown}", calendar)} if calendar else {}
     return {**timer, unit.name: service_text(unit, is_users=options.user)}

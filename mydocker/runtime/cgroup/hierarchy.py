@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import HostError
+from mydocker.errors import HostError, UnenforceableLimitError
 from mydocker.kernel.mountinfo import mounts
 from mydocker.record import Record
 from mydocker.runtime.cgroup.demand import Demand, Setting
@@ -194,28 +194,32 @@ def _check_processors(demanded: list[Demand], effective: str) -> None:
         raise HostError(f"this machine has no processor {shown} for a container: there are {present}")
 
 
-def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> HostError:
+def _missing(demand: Demand, hierarchies: tuple[Hierarchy, ...]) -> UnenforceableLimitError:
     message = f"cannot limit {demand.limit}: this host has no cgroup controller {demand.controller!r}"
     if not hierarchies:
-        return HostError(f"{message}, because no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup")
-    return HostError(message, hint="it may be switched off on the kernel's command line: see /proc/cgroups")
+        return UnenforceableLimitError(
+            f"{message}, because no cgroups are mounted", hint="mount -t cgroup2 none /sys/fs/cgroup"
+        )
+    return UnenforceableLimitError(
+        message, hint="it may be switched off on the kernel's command line: see /proc/cgroups"
+    )
 
 
-def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> HostError:
+def _closed(hierarchy: Hierarchy, demanded: list[Demand], rootless: bool) -> UnenforceableLimitError:
     """The error where no cgroup can be created: the reason, and what helps."""
     limits = " and ".join(demand.limit for demand in demanded)
     message = f"cannot limit {limits}: "
     if os.statvfs(hierarchy.mount).f_flag & os.ST_RDONLY:
-        return HostError(
+        return UnenforceableLimitError(
             f"{message}{hierarchy.mount} is read-only",
             hint="inside another container, set the limits on that container, or start it with --privileged",
         )
     if hierarchy.version == 1:
-        return HostError(
+        return UnenforceableLimitError(
             f"{message}on cgroup v1 only root can create cgroups", hint="run as root, or boot with cgroup v2"
         )
     controllers = ", ".join(sorted({demand.controller for demand in demanded}))
-    return HostError(
+    return UnenforceableLimitError(
         f"{message}the cgroup {hierarchy.current} cannot hand down the controllers {controllers} to a new one",
         hint=f"run it in a delegated cgroup: {USER_SCOPE if rootless else SCOPE}",
     )

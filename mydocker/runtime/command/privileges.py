@@ -38,7 +38,7 @@ def rights_of(plan: LaunchPlan, program: bytes) -> Rights:
         no_new_privileges=plan.no_new_privileges,
         syscall_filter=program if plan.seccomp else None,
         filter_flags=plan.seccomp.flags if plan.seccomp else 0,
-        may_set_groups=plan.rootless is None or not plan.rootless.is_single,
+        may_set_groups=plan.rootless is None or plan.rootless.has_groups,
         adds_groups=bool(plan.groups),
         stands_by=bool(plan.init or plan.pre_start),
     )

@@ -333,7 +333,7 @@ def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str)
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:
-    if spec.userns_mode == "host" or host.own_ids:
+    if not _keeps_id(spec):
         return host.ids
     if host.ids is None:
         raise LaunchError("keep-id is for ordinary users", hint="leave it out: root's ids are the same inside already")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mydocker.runtime.plan.host import Host
     from mydocker.specs.model import ContainerSpec
 
+OF_IMAGES = 65536  # files of an image have owners below that
+
 
 def with_ids(
     spec: ContainerSpec, image: StoredImage | None, host: Host, *, network: str
@@ -28,6 +30,8 @@ def with_ids(
         return host, {}
     words.check(spec)
     _check_possible(spec, host)
+    if host.ids:
+        return host.replace(ids=_changed(spec, host.ids)), {}
     joined = list(dict.fromkeys((*([network] if network else []), *spec.joined_namespaces.values())))
     is_automatic = spec.userns_mode.partition(":")[0] == "auto"
     if joined:
@@ -48,13 +52,30 @@ def with_ids(
 
 def _check_possible(spec: ContainerSpec, host: Host) -> None:
     what = f"userns_mode {spec.userns_mode}" if spec.userns_mode != "host" else ", ".join(words.maps_of(spec))
-    if host.rootless:
+    if host.rootless and not (spec.uidmap or spec.gidmap):
         hint = "use keep-id, or run it as root: the kernel lets only root show an image with other owners"
         raise LaunchError(f"{what}: an ordinary user's containers have the user's own map", hint=hint)
     if spec.userns_mode == "nomap":
         raise LaunchError("userns_mode nomap is for ordinary users", hint="use auto")
     if "mount" not in spec.namespaces:
         raise LaunchError(f"{what} takes a mount namespace", hint="add `mount` to namespaces")
+
+
+def _changed(spec: ContainerSpec, own: IdMap) -> IdMap:
+    """The map of SPEC for an ordinary user, with OWN otherwise, by which the files of images have their owners. It may
+    lack ids of that, and have more of those that no image has. LaunchError if it has another one."""
+    if spec.subuidname or spec.subgidname:
+        raise LaunchError("subuidname and subgidname are for root", hint="leave them out: the user's ids are there")
+    ids = words.changed(spec, own)
+    words.check_map(ids)
+    for kind, new, old in (("user", ids.users, own.users), ("group", ids.groups, own.groups)):
+        for extent in new:  # each of which is within one of OLD, on the side of the host
+            if extent.inside < OF_IMAGES and idmap.looked_up(old, extent.inside) != extent.outside:
+                raise LaunchError(
+                    f"the map gives {kind} id {extent.inside} of the container another owner than that of the image",
+                    hint=f"an ordinary user's map may leave ids out, and add some from {OF_IMAGES} on; see keep-id",
+                )
+    return ids
 
 
 def _shared(run_dirs: list[str]) -> IdMap:

@@ -249,8 +249,10 @@ def _users(container: Container) -> dict[str, Any]:
         return {"UsernsMode": "" if spec.userns_mode == "host" else spec.userns_mode}
     from mydocker.runtime.user_namespace import ranges, words
 
-    ids = words.chosen(spec) if maps else ranges.recorded(container.directory)
     found: dict[str, Any] = {"UsernsMode": "private" if maps else spec.userns_mode}
+    if os.geteuid() != 0:  # whose map is known by the ids that the user is granted
+        return found
+    ids = words.chosen(spec) if maps else ranges.recorded(container.directory)
     if ids is None:
         return found
     each = (("UidMap", ids.users), ("GidMap", ids.groups))

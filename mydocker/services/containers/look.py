@@ -9,12 +9,12 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.cgroup import freezer
 from mydocker.runtime.enter.container import NotRunningError
 from mydocker.runtime.inspect.processes import all_pids
-from mydocker.runtime.inspect.running_container import open_running
 from mydocker.services.containers import Container, find
 from mydocker.services.listing.stored import Foreground
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mydocker.image.store import Store
     from mydocker.runtime.inspect.container_view import ContainerView
@@ -55,14 +55,20 @@ def running(store: Store, text: str, *, paused: bool = True) -> Iterator[Contain
     """A view of the running container that TEXT means, unless PAUSED is false and it is. Raises NotRunningError, and
     the errors of `open_running`."""
     run_dir = run_directory(store, find_any(store, text)) if paused else unpaused(store, text)
-    with open_running(run_dir) as view:
+    with _opened(run_dir) as view:
         yield view
+
+
+def _opened(run_dir: str) -> AbstractContextManager[ContainerView]:
+    from mydocker.runtime.inspect.running_container import open_running  # it reads plans, all of whose classes it needs
+
+    return open_running(run_dir)
 
 
 def pause(store: Store, text: str) -> None:
     """Pause the running container that TEXT means. Raises NotRunningError, LaunchError if it is paused, HostError."""
     found = find_any(store, text)
-    with open_running(run_directory(store, found)) as view:
+    with _opened(run_directory(store, found)) as view:
         freezer.freeze(view.plan, lambda: all_pids(view.process, view.namespaces))
     _tell_paused(found, paused=True)
 

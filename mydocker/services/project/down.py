@@ -7,7 +7,6 @@ from contextlib import suppress
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, SERVICE, control, directory, stop
-from mydocker.services.project.hooks import before_stop
 
 if TYPE_CHECKING:
     import socket
@@ -42,6 +41,8 @@ def take_down(
     for group in groups:
         for each in group:
             if each.config.spec.pre_stop and each.is_alive:
+                from mydocker.services.project.hooks import before_stop
+
                 before_stop(each, store=store, say=say)
         waiting = [_ask(each, timeout) for each in group]
         for connection in waiting:

@@ -474,10 +474,11 @@ def _is_same(container: Container, instance: Instance) -> bool:
     own = {name: config.labels.get(name) for name in (PROJECT, SERVICE, NUMBER)}
     if (config.host_commands, config.bound_to) != (instance.host_commands, instance.bound_to):
         return False
-    return own == dict(instance.labels) and _described(config.spec) == _described(instance.spec)
+    return own == dict(instance.labels) and described(config.spec) == described(instance.spec)
 
 
-def _described(spec: ContainerSpec) -> str:
+def described(spec: ContainerSpec) -> str:
+    """What SPEC is, as text, wherever it was written."""
     from mydocker.errors import Origin
     from mydocker.specs import as_json
 

@@ -35,6 +35,14 @@ def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None 
     return values
 
 
+def read_label_file(path: str) -> dict[str, str]:
+    """`docker run --label-file`, in the same notation: NAME alone is a label without a value. Raises UsageError."""
+    try:
+        return read_docker_file(path, environ={}, bare="")
+    except UsageError as error:
+        raise type(error)(error.message.replace("env file", "label file", 1), hint=error.hint) from None
+
+
 def read_compose_file(
     path: str, *, lookup: Callable[[str], str | None], before: Mapping[str, str] | None = None
 ) -> dict[str, str]:

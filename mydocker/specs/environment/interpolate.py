@@ -7,10 +7,10 @@ A variable that is not set and has no default is empty, as for Compose, and is r
 from __future__ import annotations
 
 from mydocker.errors import OutsideError, UsageError
-from mydocker.record import TYPE_CHECKING
+from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Lookup = Callable[[str], str | None]
     Report = Callable[[str], None]
@@ -64,14 +64,53 @@ def _plain(name: str, lookup: Lookup, unset: Report | None) -> str:
     return value or ""
 
 
-def _braced(inner: str, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> str:
+class Variable(Record):
+    """A use of a variable: whether it must be set, what stands for it where it is not, and where it is."""
+
+    name: str
+    is_needed: bool = False
+    default: str = ""
+    alternate: str = ""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it is more than a name."""
+        return self != Variable(name=self.name)
+
+
+def variables_in(text: str) -> Iterator[Variable]:
+    """The variables of TEXT, those in defaults of others, too, as they are used. What is none is left out."""
+    here = text.find("$")
+    while 0 <= here < len(text):
+        end = here + 2
+        if text.startswith("${", here):
+            try:
+                end = _closing(text, here + 1) + 1
+                name, operator, word = _parts(text[here + 2 : end - 1])
+            except UsageError:
+                return
+            kinds = {"-": "default", "+": "alternate"}
+            shown = {kinds[operator[-1]]: word} if operator[-1:] in kinds else {}
+            yield Variable(name=name, is_needed=operator.endswith("?"), **shown)
+            yield from variables_in(word)
+        elif name := _name(text, here + 1):
+            yield Variable(name=name)
+        here = text.find("$", end)
+
+
+def _parts(inner: str) -> tuple[str, str, str]:
+    """The name of a variable in braces, the operator after it, and the word after that. Raises UsageError."""
     name = _name(inner, 0)
     operator = inner[len(name) : len(name) + 2]
     operator = operator if operator in (":-", ":?", ":+") else operator[:1]
-    word = inner[len(name) + len(operator) :]
     if not name or operator not in ("", "-", "?", "+", ":-", ":?", ":+"):
         shown = inner if len(inner) < 40 else f"{inner[:40]}..."
         raise UsageError(f"'${{{shown}}}' is not a variable", hint="write $$ for a dollar sign")
+    return name, operator, inner[len(name) + len(operator) :]
+
+
+def _braced(inner: str, lookup: Lookup, unset: Report | None, nested: tuple[int, bool]) -> str:
+    name, operator, word = _parts(inner)
     if not operator:
         return _plain(name, lookup, unset)
     value = lookup(name)

@@ -72,7 +72,7 @@ def _resolved(name: str, file: OpenFile, reader: Reader, chain: Chain) -> _Found
     if base_file is not file:
         base = _placed(base, base_file.shown)
         if base_file.scope.directory != file.scope.directory:
-            base = _rooted(base, quiet.replace(scope=quiet.scope.replace(directory=base_file.scope.directory)))
+            base = rooted(base, quiet.replace(scope=quiet.scope.replace(directory=base_file.scope.directory)))
     return _Found(service=extended(base, service, name, reader), file=file)
 
 
@@ -119,8 +119,8 @@ def _with_file(node: Node, shown: str) -> Node:
     return placed
 
 
-def _rooted(service: Mapping, reader: Reader) -> Mapping:
-    """SERVICE with its relative paths below the directory of the scope of READER."""
+def rooted(service: Mapping, reader: Reader) -> Mapping:
+    """SERVICE, of a Compose file, with its relative paths below the directory of the scope of READER."""
     return service.replace(
         entries=tuple(
             (key, _ROOTED[key.text](value, reader) if key.text in _ROOTED else value) for key, value in service.entries
@@ -133,7 +133,11 @@ def _path(node: Node, reader: Reader) -> Node:
     text = reader.text(node) if isinstance(node, Scalar) and not node.is_null else ""
     if not text or text[0] in "/~" or "://" in text:
         return node
-    return text_at(node, os.path.join(reader.scope.directory, text)).replace(tag=node.tag)
+    return text_at(node, _joined(text, reader)).replace(tag=node.tag)
+
+
+def _joined(path: str, reader: Reader) -> str:
+    return os.path.normpath(os.path.join(reader.scope.directory, path))
 
 
 def _files(node: Node, reader: Reader) -> Node:
@@ -187,7 +191,7 @@ def _volume(item: Node, reader: Reader) -> Node:
     source, colon, rest = reader.text(item).partition(":")
     if not colon or not is_path(source) or source[0] != ".":
         return item
-    return text_at(item, f"{os.path.join(reader.scope.directory, source)}:{rest}").replace(tag=item.tag)
+    return text_at(item, f"{_joined(source, reader)}:{rest}").replace(tag=item.tag)
 
 
 def _members(node: Mapping, reader: Reader, known: dict[str, Callable[[Node, Reader], Node]]) -> Mapping:

@@ -46,7 +46,7 @@ class LoadedFile(OpenFile):
         self.path, self.shown, self.loaded, self.scope = path, shown, loaded, scope
         self.order = (shown, *(each for _, each in over))
         self.problems: list[Problem] = []
-        reader = Reader(scope=self.scope, problems=self.problems, file=self)
+        reader = Reader(scope=self.scope, problems=self.problems, file=self, keeps_variables=loaded.keeps_variables)
         self.only_check, self.is_compose, self.absent = loaded.only_check, loaded.is_project, loaded.absent
         self._read: list[tuple[Node, Reader]] = []
         self.reader = reader
@@ -164,10 +164,12 @@ class LoadedFiles:
         only_check: bool = False,
         is_project: bool = False,
         defers: bool = False,
+        keeps_variables: bool = False,
     ) -> None:
         """ONLY_CHECK: nothing is to run, so this machine may lack what the files need. IS_PROJECT: they are Compose
-        files. DEFERS: what this machine lacks for a service of these is noted in its case."""
-        self.is_project = is_project
+        files. DEFERS: what this machine lacks for a service of these is noted in its case. KEEPS_VARIABLES: see
+        Reader."""
+        self.is_project, self.keeps_variables = is_project, keeps_variables
         self.image, self.ignored, self.only_check = image, tuple(ignored), only_check
         self.paths = [*paths]
         self.cache: dict[str, object] = {}

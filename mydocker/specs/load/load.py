@@ -25,7 +25,7 @@ from mydocker.specs.model.build import default_name
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.dependencies import links, unknown_names, with_project
 from mydocker.specs.model.parts import Dependency, Service
-from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, UNSUPPORTED_KEYS
+from mydocker.specs.model.unsupported import COMPOSE_KEYS, IMAGE_MAKERS, INSTEAD_OF_KEYS, OLDER_KEYS, UNSUPPORTED_KEYS
 from mydocker.specs.nodes.from_python import document_of
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, is_null
 from mydocker.specs.nodes.reader import Reader, unknown_key
@@ -400,6 +400,9 @@ def _refuse_key(key: Scalar, reader: Reader, values: dict[str, Any]) -> None:
             values.setdefault("image", None)
         instead = INSTEAD_OF_KEYS.get(key.text)
         reader.refuse(key, f"{key.text} is not supported yet" + (f": {instead}" if instead else ""))
+        return
+    if key.text in OLDER_KEYS and getattr(reader.file, "is_compose", False):
+        reader.refuse(key, f"{key.text} is a key of an older format: {OLDER_KEYS[key.text]}")
         return
     if key.text in COMPOSE_KEYS:
         reader.refuse(key, f"{key.text} is a key of Compose files: there, a container is an entry of services")

@@ -75,7 +75,10 @@ def read_logging(node: Node, reader: Reader) -> tuple[Part, ...]:
         reader.refuse(node, f"expected a mapping with {' and '.join(KEYS)}")
         return ()
     members = reader.members(node, KEYS)
+    before = len(reader.problems)
     found: Part = dict(reader.value(members["driver"], parse_driver) or {}) if "driver" in members else {}
+    if len(reader.problems) > before:  # the options are those of that driver
+        return (found,)
     for key, options in node.entries:  # several where a Quadlet file has several settings
         if key.text == "options" and not is_null(options):
             found |= _options(options, reader)

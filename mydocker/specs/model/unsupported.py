@@ -10,6 +10,13 @@ _KEYS = """
     annotations cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
     external_links isolation links models provider pull_refresh_after storage_opt use_api_socket
 """
+OLDER_KEYS = {  # of older formats of Compose, and what has taken their place
+    "dockerfile": "write it below build",
+    "log_driver": "write logging, with driver",
+    "log_opt": "write logging, with options",
+    "net": "write network_mode",
+    "volume_driver": "declare the volume under volumes at the top of the file, with driver",
+}
 _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose file alone
 
 # flags of `docker run` and `podman run` that would have a meaning here

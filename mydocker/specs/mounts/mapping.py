@@ -33,14 +33,16 @@ def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, values.
     elements", volumes), and elsewhere false. `selinux` has no effect.
     """
     known = ("type", "source", "target", "read_only", "consistency", *TYPES)
+    written = node.get("type")
+    kind = reader.value(written, _type) if written is not None else None
+    if written is not None and kind is None:  # the other members are those of that type
+        return None
     members = reader.members(node, known, unsupported=("image", "cluster"))
     for key in ("type", "target"):
         if key not in members:
             reader.refuse(node, f"a volume needs {key}")
             return None
-    kind = reader.value(members["type"], _type)
-    if kind is None:
-        return None
+    assert kind is not None
     for other in TYPES:
         if other in members and other != kind:
             reader.refuse(members[other], f"{other!r} does not go with type {kind!r}")

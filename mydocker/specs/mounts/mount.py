@@ -21,11 +21,11 @@ _SYNONYMS |= {"u": "chown", "nocopy": "volume-nocopy", "subpath": "volume-subpat
 _SYNONYMS |= {"size": "tmpfs-size", "mode": "tmpfs-mode"}
 _SWITCHES = ("readonly", "rw", "chown", "volume-nocopy", "bind-nonrecursive")  # their name alone is true
 _COMMON = ("type", "source", "target", "readonly", "rw", "chown", "relabel", "consistency", "idmap")
-_UNSUPPORTED = ("no-dereference", "notmpcopyup", "tmpcopyup", "volume-opt", "volume-label")
+_UNSUPPORTED = ("no-dereference", "notmpcopyup", "tmpcopyup", "volume-label")
 _RELABEL = ("shared", "private")  # z and Z of the short form: no effect where there is no SELinux
 _OWN = {
     "bind": ("bind-propagation", "bind-nonrecursive", "bind-recursive"),
-    "volume": ("volume-nocopy", "volume-subpath", "volume-driver"),
+    "volume": ("volume-nocopy", "volume-subpath", "volume-driver", "volume-opt"),
     "tmpfs": ("tmpfs-size", "tmpfs-mode"),
 }
 
@@ -47,6 +47,8 @@ def parse_mount(text: str, scope: Scope) -> Mount:
         raise UsageError("chown is not supported: it would change the owners of the host's files")
     if kind == "bind":
         return _bind(settings, scope, target=target, read_only=read_only)
+    if "volume-opt" in settings:
+        return _of_driver(text, settings, scope, target=target, read_only=read_only)
     if kind == "volume":
         return _volume(settings, target=target, read_only=read_only)
     if "source" in settings:
@@ -156,6 +158,26 @@ def _volume(settings: dict[str, str], *, target: str, read_only: bool) -> Volume
         subpath=parse_subpath(settings.get("volume-subpath", ""), name),
         idmap=_idmap(settings),
     )
+
+
+def _of_driver(text: str, settings: dict[str, str], scope: Scope, *, target: str, read_only: bool) -> Mount:
+    """What the options `volume-opt=KEY=VALUE` of the mount TEXT describe. As in a Compose file, each container mounts
+    that by itself, and the volume's name is of no effect."""
+    from mydocker.specs.mounts.driver_options import driver_mount
+
+    if settings.get("volume-driver", "local") != "local":
+        raise UsageError(f"volume-driver {settings['volume-driver']!r}: there is only 'local'")
+    if "volume-subpath" in settings:
+        raise UsageError("a subpath is for a volume without volume-opt")
+    options = dict[str, str]()
+    for field in _fields(text):
+        key, _, value = field.partition("=")
+        if key.lower() == "volume-opt":
+            name, equals, word = value.partition("=")
+            if not equals:
+                raise UsageError(f"invalid field {field!r}: expected volume-opt=KEY=VALUE")
+            options[name] = word
+    return driver_mount(options, target=target, read_only=read_only, scope=scope)
 
 
 def _idmap(settings: dict[str, str]) -> str | None:

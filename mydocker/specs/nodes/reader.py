@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
+DOLLAR = "\ue000"  # of private use: no file has it by chance
+
 
 class OpenFile:
     """The file that is read, as far as readers need it: they append to its `warnings`; `paths` are all files that are
@@ -71,6 +73,7 @@ class Reader(Record):
     problems: list[Problem]
     file: OpenFile | None = None
     bare_dollar: bool = False
+    keeps_variables: bool = False  # text has DOLLAR for each dollar sign, and its variables as they are
 
     @property
     def creates_sources(self) -> bool:
@@ -122,6 +125,8 @@ class Reader(Record):
         if not isinstance(node, Scalar) or node.is_null:
             self.refuse(node, f"expected {expected}, not {_kind(node)}")
             return ""
+        if self.keeps_variables:
+            return node.text.replace("$", DOLLAR)
         written = node.text  # the lambda below must not see a wider type
 
         def unset(name: str) -> None:

@@ -26,6 +26,7 @@ class ServiceUnit(Record):
     `needs` and `after` are names of units; `part_of` is the target that it belongs to, or what wants it at boot; empty:
     nothing starts it by itself. `environment`: its variables. `is_check`: it runs, and then it may be started again.
     `restarts_itself`: what it runs has a restart policy of its own, so that systemd restarts it only if it was killed.
+    `source`: the file that it is for.
     """
 
     name: str
@@ -46,12 +47,14 @@ class ServiceUnit(Record):
     restart: RestartPolicy | None = None
     restarts_itself: bool = False
     notes: tuple[str, ...] = ()
+    source: str = ""
 
 
 def service_text(unit: ServiceUnit, *, is_users: bool) -> str:
     """The text of a `.service` file; IS_USERS: for a user's manager."""
     network = [] if is_users else ["network-online.target"]
     lines = [HEAD, *(f"# {note}" for note in unit.notes), "", "[Unit]", f"Description={plain(unit.description)}"]
+    lines += source_lines(unit.source)
     lines += _words("Requires", unit.needs)
     lines += _words("Wants", network)
     lines += _words("After", (*network, *unit.after))
@@ -87,9 +90,15 @@ def timer_text(description: str, calendar: Iterable[str]) -> str:
     return "\n".join([*lines, "Persistent=true", "", "[Install]", "WantedBy=timers.target"]) + "\n"
 
 
-def target_text(description: str, services: Iterable[str], *, wanted_by: str) -> str:
+def source_lines(path: str) -> list[str]:
+    """The setting that names the file that a unit is for."""
+    return [f"SourcePath={plain(path)}"] if path.isprintable() and path else []
+
+
+def target_text(description: str, services: Iterable[str], *, wanted_by: str, source: str = "") -> str:
     """The text of a `.target` file, which starts SERVICES."""
-    lines = [HEAD, "", "[Unit]", f"Description={plain(description)}", *_words("Wants", [*services])]
+    lines = [HEAD, "", "[Unit]", f"Description={plain(description)}", *source_lines(source)]
+    lines += _words("Wants", [*services])
     return "\n".join([*lines, "", "[Install]", f"WantedBy={wanted_by}"]) + "\n"
 
 

@@ -132,6 +132,29 @@ def test_a_file_that_is_not_mydockers_stays(mydocker: Command, here: Path) -> No
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(("--test", "t"), "mydocker-test-t.service"), (("web.container",), "web.service"), ((), "same.target")],
+)
+def test_a_unit_for_another_file_stays(mydocker: Command, here: Path, words: tuple[str, ...], name: str) -> None:
+    for folder in ("one", "two"):
+        (here / folder / "t").mkdir(parents=True)
+        (here / folder / "t" / "a.smoke.yaml").write_text("image: alpine\n")
+        (here / folder / "web.container").write_text("[Container]\nImage=docker.io/library/alpine\n")
+        (here / folder / "compose.yaml").write_text("name: same\nservices: {web: {image: alpine}}\n")
+    install = ("unit", "--directory", str(here / "units"), *words)
+    for _ in range(2):  # the second writes the same anew
+        assert mydocker(*install, cwd=here / "one").code == 0
+    text = (here / "units" / name).read_text()
+    assert f"\nSourcePath={here}/one/" in text
+    refused = mydocker(*install, cwd=here / "two")
+    assert refused.code == 125 and f"{name} is there already, for {here}/one/".encode() in refused.stderr
+    assert (here / "units" / name).read_text() == text
+    (here / "one").rename(here / "three")
+    assert mydocker(*install, cwd=here / "two").code == 0
+    assert f"\nSourcePath={here}/two/" in (here / "units" / name).read_text()
+
+
 def test_a_container_in_the_background(alpine: Command, here: Path) -> None:
     created = alpine("create", "--name", "kept", "--restart", "always", "alpine", "sleep", "9")
     assert created.code == 0, created

@@ -20,7 +20,7 @@ secrets: {token: {environment: GONE}}
 ABSENT = [  # a key of the service that does not start, and what the message names
     ("env_file: gone", "gone': no such file or directory"),
     ("env_file: [{path: gone, format: raw}]", "gone': no such file or directory"),
-    ("label_file: gone", "gone': no such file or directory"),
+    ("label_file: gone", "label file '"),
     ("configs: [{source: app, mode: 0400}]", "gone: no such file or directory"),
     ("secrets: [token]", "variable GONE is needed and not set"),
 ]

@@ -154,7 +154,10 @@ def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> 
 @pytest.mark.alone  # it counts the cgroups of all containers
 @pytest.mark.parametrize(
     "options",
-    ["", "--init", "-t", "-u nobody", "--memory 64m -u nobody", "--pid host --pids-limit 50", "--pid host"],
+    [
+        *("", "--init", "-t", "-u nobody", "--memory 64m -u nobody", "--pid host --pids-limit 50", "--pid host"),
+        *("--uidmap 0:700000:70000", "--uidmap 0:700000:5000 --pid host"),
+    ],
 )
 def test_killed_at_any_moment_of_a_start(alpine: Command, marker: str, options: str) -> None:
     """From its first instruction on: what there is to clean up is always somebody's to clean up."""

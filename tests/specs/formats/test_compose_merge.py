@@ -86,6 +86,8 @@ MERGED = [  # keys of a service, keys that lie over them, and what one of them i
     ("environment: [A=1]", "environment: {A: }", "environment", {"A": None}),
     ("labels: {a: 1}", "labels: [a]", "labels", {"a": ""}),
     ("extra_hosts: ['a:1.1.1.1']", "extra_hosts: ['a:1.1.1.1']", "extra_hosts", ["a=1.1.1.1"]),
+    ("extra_hosts: ['a:1.1.1.1', b=2.2.2.2]", "extra_hosts: {a: !reset null, c: 3.3.3.3}", "extra_hosts",
+     ["b=2.2.2.2", "c=3.3.3.3"]),
     ("gpus: all", "gpus: [{driver: amd, count: 1}]", "gpus", [{"driver": "amd", "count": 1, "capabilities": ["gpu"]}]),
     ("volumes: ['d:/x']", "volumes: [{type: volume, source: e, target: /x/}]", "volumes",
      [{"type": "volume", "source": "shop_e", "target": "/x"}]),

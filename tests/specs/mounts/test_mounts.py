@@ -9,7 +9,7 @@ import pytest
 from mydocker.errors import SpecError, UsageError
 from mydocker.specs.argv import parse_run
 from mydocker.specs.load.load import load_files
-from mydocker.specs.model import BindMount, ContainerSpec, Device, Mount, TmpfsMount, VolumeMount
+from mydocker.specs.model import BindMount, ContainerSpec, Device, FilesystemMount, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.mount import parse_mount
 from mydocker.specs.mounts.tmpfs import parse_tmpfs
 from mydocker.specs.values import Scope
@@ -39,6 +39,14 @@ HERE = Scope(directory="/srv", environ={"HOME": "/home/me"})
         (
             "type=tmpfs,dst=/b,tmpfs-size=1m,tmpfs-mode=0700,ro",
             TmpfsMount(target="/b", size=1 << 20, mode=0o700, read_only=True),
+        ),
+        (
+            'src=v,dst=/b,volume-driver=local,volume-opt=type=none,volume-opt=device=/a,"volume-opt=o=bind,ro"',
+            BindMount(source="/a", target="/b", read_only=True, recursive=False),
+        ),
+        (
+            "dst=/b,ro,volume-opt=type=nfs,volume-opt=device=:/a,volume-opt=o=addr=10.0.0.1",
+            FilesystemMount(target="/b", fstype="nfs", device=":/a", options=("addr=10.0.0.1",), read_only=True),
         ),
     ],
 )
@@ -72,6 +80,10 @@ def test_mount(text: str, mount: Mount) -> None:
         ("src=data,dst=/b,volume-subpath=../x", "without '..'"),
         ("src=data,dst=/b,volume-subpath=/x", "a relative path"),
         ("dst=/b,volume-subpath=x", "for a named volume"),
+        ("dst=/b,volume-opt=type", "expected volume-opt=KEY=VALUE"),
+        ("dst=/b,volume-opt=size=1m", "'size' is not supported: expected type, o, device"),
+        ("src=v,dst=/b,volume-subpath=x,volume-opt=type=tmpfs", "a volume without volume-opt"),
+        ("type=bind,src=/a,dst=/b,volume-opt=type=tmpfs", "cannot mix 'volume-\\*' options"),
         ('"type=bind', "KEY=VALUE"),
         ("type=bind\n,dst=/b", "KEY=VALUE"),
     ],
@@ -197,6 +209,9 @@ def test_the_flags_share_one_list() -> None:
     words = "-v /a:/x -v data:/y -v /a:/x --tmpfs /t --tmpfs /t alpine"
     same = parse_run(words.split(), environ={}, cwd="/").spec
     assert [mount.target for mount in same.volumes] == ["/x", "/y", "/t"]
+    words = "--tmpfs /t:size=1m --tmpfs /u --tmpfs /t:size=2m alpine"
+    last = parse_run(words.split(), environ={}, cwd="/").spec
+    assert last.volumes == (TmpfsMount(target="/u"), TmpfsMount(target="/t", size=2 << 20))
     assert parse_run(["--shm-size=0", "alpine"], environ={}, cwd="/").spec.shm_size is None
 
 

@@ -133,6 +133,7 @@ def _untagged_over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     if inner in _REPLACED:
         return over
     key = inner[0] if len(inner) == 1 else ""
+    before = len(reader.problems)
     if key == "build":
         under, over = without_other_dockerfile(as_mapping(under), as_mapping(over)), as_mapping(over)
     if (
@@ -142,12 +143,12 @@ def _untagged_over(under: Node, over: Node, path: Path, reader: Reader) -> Node:
     ):
         under, over = _as_pairs(under, reader), _as_pairs(over, reader)
     elif key in _LISTS or inner == ("build", "extra_hosts"):
-        under, over = _as_list(under, reader), _as_list(over, reader)
+        under, over = _without(_reset_names(over), _as_list(under, reader), reader), _as_list(over, reader)
     elif key in ("networks", "depends_on"):
         under, over = _by_name(key, under, reader), _by_name(key, over, reader)
     elif _is_another_thing(under, over, inner, reader):
         return over
-    return _merged(under, over, path, reader)
+    return _merged(under, over, path, reader) if len(reader.problems) == before else over  # one mistake is enough
 
 
 def _merged(under: Node, over: Node, path: Path, reader: Reader) -> Node:
@@ -238,9 +239,25 @@ def _as_list(node: Node, reader: Reader) -> Node:
         return list_at(node, [node]) if isinstance(node, Mapping) else node
     items = []
     for key, value in node.entries:
-        for each in value.items if isinstance(value, Sequence) else (value,):
+        values = value.items if isinstance(value, Sequence) else (value,)
+        for each in values if value.tag != RESET else ():
             items.append(text_at(each, f"{key.text}={_text(each, reader) or ''}"))
     return list_at(node, items)
+
+
+def _reset_names(node: Node) -> set[str]:
+    """The names in the mapping NODE whose values are to be reset."""
+    entries = node.entries if isinstance(node, Mapping) else ()
+    return {key.text for key, value in entries if value.tag == RESET}
+
+
+def _without(names: set[str], node: Node, reader: Reader) -> Node:
+    """The list NODE of NAME:VALUE or NAME=VALUE without those NAMES."""
+    if not names or not isinstance(node, Sequence):
+        return node
+    return list_at(
+        node, [item for item in node.items if (_text(item, reader) or "").replace("=", ":").split(":")[0] not in names]
+    )
 
 
 def _by_name(key: str, node: Node, reader: Reader) -> Node:

@@ -65,11 +65,21 @@ def _declared(key: Scalar, node: Node, project: str, reader: Reader) -> Declared
         texts = {each.text: reader.text(value) for each, value in entries_of(members["external"][1], reader)}
         name = name or texts.get("name", "")
         members["external"] = (older, text_at(older, "true"))
+    before = len(reader.problems)
     create = Mapping(**node.position, entries=tuple(members.values()))
     read_definition(create, reader)
+    if reader.passes_over("networks", before):
+        create = create.replace(entries=tuple(each for each in members.values() if _is_readable(each, create, reader)))
     is_on = {each for each in ("external", "internal") if each in members and _is_on(members[each][1], reader)}
     stored = name or (key.text if "external" in is_on else f"{project}_{key.text}")
     return DeclaredNetwork(name=stored, node=create, apart=bool(is_on))
+
+
+def _is_readable(member: tuple[Scalar, Node], of: Mapping, reader: Reader) -> bool:
+    """Whether nothing is wrong with MEMBER OF a network."""
+    quiet = reader.replace(problems=[])
+    read_definition(of.replace(entries=(member,)), quiet)
+    return not quiet.problems
 
 
 def _is_on(node: Node, reader: Reader) -> bool:

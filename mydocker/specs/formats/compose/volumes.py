@@ -52,6 +52,8 @@ def declared_volume(key: Scalar, node: Node, project: str, reader: Reader) -> De
     options = members.get("driver_opts")
     if options is not None and not isinstance(options, Mapping):
         reader.refuse(options, "expected a mapping")
+    if reader.passes_over("volumes", before):
+        return own
     if len(reader.problems) > before:
         return None
     name = stored or (key.text if external else own.name)
@@ -98,6 +100,8 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     if not colon or is_path(name):
         return text_at(item, text)
     volume = _named(item, name, volumes, reader)
+    if len(reader.problems) > before:
+        return text_at(item, "/unknown")
     short = f"{volume.name}:{rest}"
     mount = reader.attempt(item, partial(parse_volume, short, reader.scope)) if volume.members else None
     if mount is None:

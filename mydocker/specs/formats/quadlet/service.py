@@ -45,6 +45,7 @@ _REFUSED = {
     ),
     "SuccessExitStatus": "exit code 0 is success",
 }
+_SUCCESS = "SuccessExitStatus"
 _LIMITS = {"MemoryMax": "mem_limit", "TasksMax": "pids_limit", "OOMScoreAdjust": "oom_score_adj"}
 _TIMES_TO_STOP = ("TimeoutStopSec", "TimeoutSec")
 _POLICIES = ("no", "on-failure", "always")  # of Restart
@@ -70,11 +71,20 @@ def service_section(key: str, settings: list[Setting], context: Context) -> Iter
             yield _LIMITS[key], text_at(setting.value, resolve(setting, context))
     elif key == "CPUQuota":
         yield from _cpus(setting, context)
+    elif key == _SUCCESS and not _minds_failure(context):
+        context.warn(setting.key, f"{key} has no effect: exit code 0 alone is success")
     elif key in _REFUSED:
         if key != "DynamicUser" or boolean(setting, context):
             context.reader.refuse(setting.key, f"{key} is not supported: {_REFUSED[key]}")
     elif key not in _IDLE:
         context.warn(setting.key, f"{key} has no effect on the container: there is no systemd to see to it")
+
+
+def _minds_failure(context: Context) -> bool:
+    """Whether something is done where the container fails, and not where it succeeds: it is restarted, or nothing that
+    waits for its end starts."""
+    service = context.sections.get("Service", {})
+    return last(service, "Restart") == "on-failure" or last(service, "Type") == "oneshot"
 
 
 def time_limit(context: Context) -> Iterator[tuple[Setting | None, Entry]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mydocker.specs.nodes.unit_file import Setting
 
 _WITHOUT_OPTIONS = ("container", "ns", "slirp4netns", "pasta", "host", "none", "private")  # what they have is other
+# programs that connect an ordinary user's container (podman-run(1), --network), and options of no consequence here
+_STACKS = {"pasta": ("--mtu", "-m"), "slirp4netns": ("port_handler", "mtu", "enable_ipv6")}
 _OPTIONS = {  # of podman run --network, as members of an entry of `networks`
     "alias": "aliases",
     "ip": "ipv4_address",
@@ -47,8 +49,19 @@ _READ = (*_SWITCHES, *_POOL, *_PAIRS, "DisableDNS", "Driver", "IPAMDriver", "Net
 def networks(settings: list[Setting], context: Context) -> Iterator[Entry]:
     """An entry of `networks` for each setting."""
     for each in settings:
-        name, members = _network(each, resolve(each, context), context)
+        text = resolve(each, context)
+        if _is_own_stack(text):
+            context.warn(each.value, f"Network={text} is the default network here")
+            continue
+        name, members = _network(each, text, context)
         yield "networks", data_at(each.value, {name: members})
+
+
+def _is_own_stack(text: str) -> bool:
+    """Whether TEXT is the network of an ordinary user's container with a program of its own, and no option of that
+    changes what the container reaches, or who reaches it."""
+    name, _, options = text.partition(":")
+    return name in _STACKS and {word.partition("=")[0] for word in options.split(",")} <= {"", *_STACKS[name]}
 
 
 def network_of_flag(setting: Setting, value: str | NetworkAttachment) -> Entry:
