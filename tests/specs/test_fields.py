@@ -55,7 +55,7 @@ def test_every_attribute_of_a_container_and_of_its_case_has_its_row() -> None:
     """But for `service`, which comes from the format of its file, `on_project`, which is a part of `depends_on`, and
     what the rows of `namespaces` fill as well."""
     fields = {*ContainerSpec.fields, *CaseSpec.fields}
-    others = {"container", "service", "on_project", "joined_namespaces"}
+    others = {"container", "service", "on_project", "joined_namespaces", "absent"}
     assert fields == {*others, *(field.name for field in FIELDS)}
 
 

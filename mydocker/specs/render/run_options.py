@@ -199,6 +199,8 @@ def _bind(mount: BindMount, engine: Engine, notes: Notes) -> list[Option]:
     propagation = [] if mount.propagation == BindMount.propagation else [mount.propagation]
     if mount.recursive and ":" not in mount.source + mount.target:
         return _short(mount, mount.source, propagation)
+    if mount.create:
+        notes.append(f"volume {mount.target}: --mount does not create {mount.source}")
     if not mount.recursive and not engine.is_podman:
         notes.append(f"volume {mount.target}: bind-recursive takes Docker 25 or later")
     flat = "bind-nonrecursive=true" if engine.is_podman else "bind-recursive=disabled"

@@ -103,11 +103,18 @@ OTHERS = {
     [(BindMount, {"source": "/s"}), (VolumeMount, {"volume": "v9"}), (VolumeMount, {"volume": None}), (TmpfsMount, {})],
 )
 def test_no_member_of_a_mount_is_dropped(kind: type[Mount], given: dict[str, object]) -> None:
-    """Each changes the line, or adds a note."""
-    assert set(kind.fields) <= {*OTHERS, *given}
+    """Each changes the line, or adds a note; but --volume creates a directory in any case."""
+    assert set(kind.fields) <= {*OTHERS, *given, "create"}
     variants = _variants(kind, given)
     lines = [docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,))) for mount in variants]
     assert len({(line, *notes) for line, notes in lines}) == len(variants)
+
+
+@pytest.mark.parametrize(("source", "expected"), [("/s", []), ("/a:b", ["volume /x: --mount does not create /a:b"])])
+def test_a_directory_that_docker_does_not_create_is_said(source: str, expected: list[str]) -> None:
+    mount = BindMount(source=source, target="/x", create=True)
+    _, notes = docker_run.docker_line(ContainerSpec(rootfs="/r", volumes=(mount,)))
+    assert [note for note in notes if note.startswith("volume")] == expected
 
 
 def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
@@ -121,7 +128,7 @@ def test_what_docker_lacks_is_said(capsys: pytest.CaptureFixture[str], tmp_path:
 
 def test_everything_of_a_container_is_an_option_of_docker_or_a_note() -> None:
     """Nothing that a container has is dropped without a word, nor what its case has."""
-    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project"}
+    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project", "absent"}
     assert {*run_options.APART, *run_options.ROWS} == fields
 
 

@@ -208,7 +208,7 @@ def test_all_that_can_be_said_means_the_same_or_is_named(here: Path, way: str) -
 
 def test_every_field_is_a_key_of_compose_or_named() -> None:
     rows = {row.name for row in FIELDS if row.key == row.name}
-    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project"}
+    fields = {*ContainerSpec.fields, *CaseSpec.fields} - {"container", "service", "on_project", "absent"}
     assert {*APART, *rows} == fields
     assert all(row.not_compose.strip() == row.not_compose and row.not_podman != "-" for row in FIELDS)
 

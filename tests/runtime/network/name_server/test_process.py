@@ -130,6 +130,7 @@ def test_it_ends_with_mydocker(lan: Host, number: int) -> None:
     lan.wait_until_clean()
 
 
+@pytest.mark.alone  # other containers have such processes, too
 def test_a_container_that_cannot_start(lan: Host) -> None:
     before = {path.name for path in pathlib.Path("/proc").glob("[0-9]*")}
     done = lan.command("run", "--network", "lan", "alpine", "/nonesuch")
