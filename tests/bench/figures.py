@@ -96,9 +96,12 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def total_calls(summary: Sequence[str]) -> int:
-    """How many system calls the lines of strace(1)'s SUMMARY count."""
+    """How many system calls the lines of strace(1)'s SUMMARY count, but for those by which threads wait for each other:
+    there are more or fewer of these each time."""
     end = summary[0].index("calls") + len("calls")  # columns are as wide as their headings, and some fields are empty
-    return int(summary[-1][:end].split()[-1])
+    waits = [line for line in summary if line.endswith(" futex")]
+    total, *others = (int(line[:end].split()[-1]) for line in (summary[-1], *waits))
+    return total - sum(others)
 
 
 class Failed(Exception):

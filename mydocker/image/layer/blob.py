@@ -11,7 +11,7 @@ from mydocker.image.model.digest import DigestReader
 from mydocker.image.model.manifest import Descriptor
 from mydocker.image.store.partial_download import PartialDownload
 
-CHUNK = 64 << 10  # bytes at a time: malloc(3) maps more than 128 KiB anew, page by page, each time
+CHUNK = 120 << 10  # bytes at a time: malloc(3) maps more than 128 KiB anew, page by page, each time
 RESTARTS = 5  # for one blob; each failure to open it has been retried already, see transport.py
 
 

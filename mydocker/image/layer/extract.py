@@ -4,7 +4,7 @@ It writes what its process may write, see sandbox.py, and follows only links of 
 whose root directory the layer is (openat2(2), RESOLVE_IN_ROOT). Entries have been judged before, see scan.py.
 
 Written here and not by GNU tar, which has to be fed: each byte would be copied twice more, through a pipe, and a file
-of the usual size costs no more this way. One directory is kept open, since most entries lie where the last one did.
+of the usual size costs no more this way. A few directories are kept open, since most entries lie near the last one.
 
 A file takes five system calls, open, write, fchown, utimensat and close; and no fchown where the first one of its
 directory has shown that files are born with that owner and mode.
@@ -36,6 +36,7 @@ _NEW = 0o600  # the mode of a file that gets a particular one later
 _LAST = 0o777  # the last mode that a file may be made with: those with set-user-ID come when the contents are there
 _NO_EXTENSIONS: Mapping[bytes, bytes] = {}
 _NOWHERE = b"/"  # no entry's parent has this path
+_OPEN = 16  # directories
 _NODES = {header.FIFO: stat.S_IFIFO, header.CHARACTER: stat.S_IFCHR, header.BLOCKDEV: stat.S_IFBLK}
 _TIMED = struct.Struct("<qQH")  # of a directory: nanoseconds, inode, bytes of the path that follows
 # no link or FIFO has a `user.` attribute, and some file systems have none at all: such are left out, as Docker does
@@ -62,6 +63,7 @@ class Extraction:
     def __init__(self, root: int, *, what: str, owned: bool) -> None:
         self._root, self._what, self._owned = root, what, owned
         self._directory, self._path = os.dup(root), b""  # where the last entry was
+        self._open = {self._path: self._directory}  # by path, as long as that leads there; the last used comes last
         # by the mode that a file is made with in there: whose it is, None if the mode becomes another one
         self._born: dict[int, Owner | None] = {}
         self._times = bytearray()
@@ -123,13 +125,14 @@ class Extraction:
             except OSError as error:
                 if error.errno != errno.ELOOP:
                     raise self._explained(error, path) from None
-        os.close(self._directory)
+        for directory in self._open.values():
+            os.close(directory)
 
     def _set_time(self, path: bytes, modified: int, inode: int) -> None:
         """Give the directory PATH its time, if it is still the one with INODE."""
         parent, _, name = path.rpartition(b"/")
         if parent != self._path:
-            self._stay(kernel.open_inside(self._root, os.fsdecode(parent), _DIRECTORY), parent)
+            self._stay(self._found(parent), parent)
         at, name = (self._directory, name) if path else (self._root, b".")
         found = os.stat(name, dir_fd=at, follow_symlinks=False)
         if found.st_ino == inode and stat.S_ISDIR(found.st_mode):
@@ -262,16 +265,20 @@ class Extraction:
                 os.rmdir(name, dir_fd=at)
             else:
                 os.unlink(name, dir_fd=at)
-            self._path = _NOWHERE  # what was a link may have led to the present one
+            self._forget()  # what was a link may have led to one of them
             return make(at, name)
 
     def _enter(self, path: bytes) -> int:
         """The directory PATH, which is made if it is not there; the present one from now on."""
         missing: list[bytes] = []
         known = path
-        while (opened := self._open(known)) < 0:
-            known, _, name = known.rpartition(b"/")
-            missing.append(name)
+        while True:
+            try:
+                opened = self._found(known)
+                break
+            except FileNotFoundError:
+                known, _, name = known.rpartition(b"/")
+                missing.append(name)
         self._stay(opened, known)
         while missing:
             name = missing.pop()
@@ -285,17 +292,28 @@ class Extraction:
             os.fchmod(opened, _IMPLIED)
         return opened
 
-    def _open(self, path: bytes) -> int:
-        """The directory PATH, where links lead to; -1 if it is not there."""
-        try:
-            return kernel.open_inside(self._root, os.fsdecode(path), _DIRECTORY)
-        except FileNotFoundError:
-            return -1
+    def _found(self, path: bytes) -> int:
+        """The directory PATH, where links lead to. FileNotFoundError if it is not there, OSError."""
+        opened = self._open.get(path)
+        return kernel.open_inside(self._root, os.fsdecode(path), _DIRECTORY) if opened is None else opened
 
     def _stay(self, directory: int, path: bytes) -> None:
-        os.close(self._directory)
+        """DIRECTORY, which PATH leads to, is the present one from now on."""
+        before = self._open.pop(path, directory)
+        if before != directory:
+            os.close(before)
+        self._open[path] = directory
+        if len(self._open) > _OPEN:
+            os.close(self._open.pop(next(iter(self._open))))
         self._directory, self._path = directory, path
         self._born = {}
+
+    def _forget(self) -> None:
+        """No path leads to a directory that is open."""
+        for directory in self._open.values():
+            if directory != self._directory:
+                os.close(directory)
+        self._open, self._path = {_NOWHERE: self._directory}, _NOWHERE
 
     def _explained(self, error: OSError, path: bytes) -> MydockerError:
         why = (error.strerror or str(error)).partition(" (")[0]  # without the system call, if it has one

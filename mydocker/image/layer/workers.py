@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mydocker.image.model.limits import Limits
     from mydocker.reference import Digest
 
-_PIECE = 64 << 10  # bytes that are read at once, see blob.py
+_PIECE = 120 << 10  # bytes that are read at once, see blob.py
 _PIPE = 1 << 20  # /proc/sys/fs/pipe-max-size, for all users
 _VERIFIED = b"verified"
 _TURN = 0.0002  # seconds: a thread that computes gives the interpreter's lock to one that starts the next system call

@@ -21,12 +21,13 @@ SAME = {"fstat": "newfstatat", "chown": "fchown", "lchown": "fchownat", "write":
 
 @pytest.fixture(scope="module")
 def calls(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
-    """Of a pull, by name and the first letter of the file that they are about."""
+    """Of a pull, by name, and by name and the first letter of the file that they are about."""
     entries: Entries = {"d": Dir()}
     entries |= {f"d/f{number:03}.x": File(b"x" * number * 300) for number in range(1, COUNT + 1)}
     entries |= {f"d/i{number:03}.x": Link("f") for number in range(COUNT)}
     entries |= {"e": Dir()}
     entries |= {f"e/g{number:03}.x": File(b"x", uid=1000, mode=0o600) for number in range(COUNT)}
+    entries |= {f"{'de'[number % 2]}/j{number:03}.x": b"" for number in range(COUNT)}
     entries |= {f"h{number:03}.x": Dir() for number in range(COUNT)}
     registry.push(oci.image([layer(entries)]), "calls/of-a-file")
     directory = tmp_path_factory.mktemp("calls")
@@ -38,6 +39,8 @@ def calls(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Count
     for line in trace.read_text().splitlines():
         call = CALL.match(line)
         about = re.findall(r"\b([a-z])\d{3}\.x", call.group(2)) if call else []
+        if call:
+            found[call.group(1)] += 1
         if call and about:
             found[f"{SAME.get(call.group(1), call.group(1))} {about[-1]}"] += 1
     return found
@@ -59,3 +62,8 @@ def test_others_take_few(calls: Counter[str]) -> None:
     each = dict.fromkeys(("mkdirat", "openat", "close", "utimensat"), COUNT)
     assert of(calls, "h") == {**each, "newfstatat": 2 * COUNT}
     assert of(calls, "i") == {"symlinkat": COUNT, "utimensat": COUNT}
+
+
+def test_directories_in_turn_stay_open(calls: Counter[str]) -> None:
+    assert of(calls, "j")["openat"] == COUNT
+    assert calls["openat2"] < COUNT / 2
