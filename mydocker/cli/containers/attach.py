@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mydocker.services.containers import Container
 
 _CHUNK = 1 << 14
-_MESSAGE = 1 << 16
 _DETACH = b"\x10\x11"  # Ctrl-P Ctrl-Q
 
 
@@ -127,10 +126,7 @@ class _Session:
 
     def _take_frame(self) -> int | None:
         """Print a frame; the exit code, if it is the last one."""
-        try:
-            frame = self.connection.recv(_MESSAGE)
-        except ConnectionResetError:
-            frame = b""
+        frame = control.receive(self.connection)
         if frame[:1] == control.ENDED:
             return int(json.loads(frame[1:])["exit_code"])
         if not frame:

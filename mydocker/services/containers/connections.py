@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mydocker.runtime.command.supervise import Watch
     from mydocker.services.containers.output import Output
 
-_MESSAGE = 1 << 16
 _LONGEST = 86400.0  # seconds that one call may wait: poll(2) takes milliseconds as an int
 
 
@@ -128,7 +127,7 @@ class Connections:
             self.forget(number)
             return
         try:
-            raw = self.open[number].recv(_MESSAGE)
+            raw = control.receive(self.open[number])
         except BlockingIOError:
             return
         except OSError:

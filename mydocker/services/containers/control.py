@@ -83,11 +83,11 @@ def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
     try:
         connection.settimeout(PATIENCE)
         connection.send(json.dumps({"do": do, **words}).encode())
-        answer = checked(connection.recv(_MESSAGE))
+        answer = checked(receive(connection))
         connection.settimeout(None)
     except TimeoutError:
         raise _silent() from None
-    except (BrokenPipeError, ConnectionResetError):
+    except BrokenPipeError:
         raise _ended() from None
     return answer
 
@@ -98,10 +98,19 @@ def ask_for_end(directory: str, do: str, *, within: float | None = None, **words
     with connect(directory) as connection:
         request(connection, do, **words)
         connection.settimeout(within)
-        try:
-            return checked(connection.recv(_MESSAGE))
-        except ConnectionResetError:
-            raise _ended() from None
+        return checked(receive(connection))
+
+
+def receive(connection: socket.socket) -> bytes:
+    """The next message; empty at the end. Raises OSError.
+
+    Who closes a socket of which it has not read everything resets the connection, which is said first; what it had
+    sent before is still to be read.
+    """
+    for _ in range(2):
+        with suppress(ConnectionResetError):
+            return connection.recv(_MESSAGE)
+    return b""
 
 
 def _ended() -> LaunchError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from mydocker.errors import LaunchError
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.containers import PROJECT, SERVICE, control, directory, stop
@@ -14,8 +12,6 @@ if TYPE_CHECKING:
 
     from mydocker.image.store import Store
     from mydocker.services.containers import Container
-
-_MESSAGE = 1 << 16
 
 
 def containers_of(store: Store, project: str) -> list[Container]:
@@ -47,8 +43,7 @@ def take_down(
         waiting = [_ask(each, timeout) for each in group]
         for connection in waiting:
             if connection:
-                with suppress(ConnectionResetError):
-                    connection.recv(_MESSAGE)  # which comes at its end
+                control.receive(connection)  # which comes at its end
                 connection.close()
         for each in group:
             stop.remove(store, each, force=True)

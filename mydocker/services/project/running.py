@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Show = Callable[[Instance, bool, bytes], None]  # a line, with its end, and whether it is of stderr
 
-_MESSAGE = 1 << 16
 _SETTLED = 0.5  # seconds that a container has run before Compose looks for the first time whether it still does
 _LINE_LIMIT = 1 << 16  # bytes without an end of line that are shown as one
 _STREAMS = {control.STDOUT: False, control.STDERR: True}
@@ -61,9 +60,7 @@ class RunningInstance:
     def take_state(self) -> None:
         """A change has come."""
         assert self.states
-        raw = b""
-        with suppress(ConnectionResetError):
-            raw = self.states.recv(_MESSAGE)
+        raw = control.receive(self.states)
         if raw:
             found = json.loads(raw)
             known = {name: value for name, value in found.items() if name in ContainerState.fields}
@@ -99,9 +96,7 @@ class RunningInstance:
     def take_output(self, show: Show) -> None:
         """A frame has come; SHOW gets the lines that are complete."""
         assert self.output
-        raw = b""
-        with suppress(ConnectionResetError):
-            raw = self.output.recv(_MESSAGE)
+        raw = control.receive(self.output)
         if raw[:1] in _STREAMS:
             self._lines(_STREAMS[raw[:1]], raw[1:], show)
         elif not raw or raw[:1] == control.ENDED:

@@ -135,6 +135,20 @@ def test_input_of_any_size_arrives_whole_and_ends(kept: Command) -> None:
 
 
 @root
+def test_what_is_written_arrives_where_input_was_not_read(kept: Command, tmp_path: pathlib.Path) -> None:
+    """The keeper's end resets the connection then (unix(7)), which its client finds when it runs again."""
+    (tmp_path / "input").write_bytes(b"line\n" * 60_000)
+    run(kept, "-i", "--name", "deaf", "alpine", "sh", "-c", "read line; echo got; sleep 2; echo out; exit 3")
+    with open(tmp_path / "input") as file:
+        client = kept.start("attach", "deaf", stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert client.stdout and client.stdout.readline() == b"got\n"
+    os.kill(client.pid, signal.SIGSTOP)
+    assert kept("wait", "deaf").stdout == b"3\n" and kept("rm", "deaf").code == 0
+    os.kill(client.pid, signal.SIGCONT)
+    assert (*client.communicate(timeout=30), client.returncode) == (b"out\n", b"", 3)
+
+
+@root
 def test_input_for_one_that_stays(kept: Command) -> None:
     """With `run -di`, the end of one input is not the end of the container's."""
     run(kept, "-i", "--name", "shell", "alpine", "sh")
