@@ -98,10 +98,10 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def total_calls(summary: Sequence[str]) -> int:
     """How many system calls the lines of strace(1)'s SUMMARY count, but for those by which threads wait for each other:
     there are more or fewer of these each time."""
-    end = summary[0].index("calls") + len("calls")  # columns are as wide as their headings, and some fields are empty
-    waits = [line for line in summary if line.endswith(" futex")]
-    total, *others = (int(line[:end].split()[-1]) for line in (summary[-1], *waits))
-    return total - sum(others)
+    heading = next(line for line in summary if line.startswith("% time"))  # messages may precede it
+    end = heading.index("calls") + len("calls")  # columns are as wide as their headings, and some fields are empty
+    counts = {line.split()[-1]: int(line[:end].split()[-1]) for line in summary if line.endswith((" total", " futex"))}
+    return counts["total"] - counts.get("futex", 0)
 
 
 class Failed(Exception):

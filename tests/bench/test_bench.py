@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pathlib
@@ -62,6 +63,29 @@ def test_a_mistake_is_named(script: str, words: list[str], message: str, empty: 
     assert done.returncode == 2 and not done.stdout, done
     assert message in done.stderr.splitlines()[-1]
     assert not list(empty.iterdir())
+
+
+SUMMARY = """\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ------------------
+  7.41    0.000891           3       283        40 newfstatat
+  4.90    0.000589           2       117        17 futex
+------ ----------- ----------- --------- --------- ------------------
+100.00    0.012031           8      1449       147 total"""
+
+
+@pytest.mark.parametrize(
+    ("summary", "calls"),
+    [
+        (SUMMARY, 1332),
+        (f"13150 ???( <detached ...>\n{SUMMARY}", 1332),
+        (SUMMARY.replace("futex", "write"), 1449),
+        (SUMMARY.replace("147 total", "    total"), 1332),
+    ],
+)
+def test_system_calls_are_counted_but_for_waits(summary: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    assert importlib.import_module("figures").total_calls(summary.splitlines()) == calls
 
 
 @pytest.mark.root
