@@ -44,7 +44,7 @@ def create(store: Store, config: ContainerConfig) -> Container:
     """Put a container on disk, and take its name. Raises UsageError if another one has that, StoreError."""
     path, staging = f"{store.background}/{config.short_id}", f"{store.background}/.{config.short_id}"
     try:
-        _make_private(store)
+        make_private(store)
         with _made(store, staging):
             _fill(staging, config)
             with _changing_names(store):
@@ -253,8 +253,8 @@ def remove(store: Store, container: Listed) -> None:
         raise StoreError(f"cannot remove container {config.title}: {error.strerror}", hint=hint_for(error)) from None
 
 
-def _make_private(store: Store) -> None:
-    """Make the directories of all containers, and of their names. Raises OSError."""
+def make_private(store: Store) -> None:
+    """Make the directories of all containers, and of their names, closed to other users. Raises OSError."""
     store.prepare_containers()
     for path in (store.background, store.names):
         os.makedirs(path, mode=0o700, exist_ok=True)  # the mode is for the last one alone
@@ -290,7 +290,7 @@ def refuse_held(store: Store, name: str, *, but: str = "") -> None:
 def reserving(store: Store, name: str, container_id: str) -> Iterator[None]:
     """For the length of the `with`, NAME means the container with CONTAINER_ID, which has no directory here. Raises
     UsageError if another one has it, OSError."""
-    _make_private(store)
+    make_private(store)
     hold = f"{store.names}/.{container_id[:12]}"
     with _changing_names(store):
         descriptor = flock.acquire(hold)

@@ -5,11 +5,10 @@ The turn is a lock file, names/.project-NAME, held through flock(2): it ends wit
 
 from __future__ import annotations
 
-import os
-
 from mydocker.errors import StoreError
 from mydocker.image.store import flock
 from mydocker.record import TYPE_CHECKING
+from mydocker.services.containers.directory import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +26,7 @@ class Turn:
     def take(self, say: Callable[[str], None]) -> None:
         """Wait until it is this process's turn; SAY gets a line if that is not at once. Raises StoreError."""
         try:
-            self._store.prepare_containers()
-            os.makedirs(self._store.names, mode=0o700, exist_ok=True)
+            make_private(self._store)
             self._descriptor = flock.acquire(self._path, wait=False)
             if self._descriptor is None:
                 say("waiting for another 'up' of this project to start its containers")

@@ -397,7 +397,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
         ("services:\n  web: {image: a, logging: {driver: syslog, options: {tag: x, max-file: 0}}}",
          ["2:37: log driver 'syslog' is not supported (use json-file, local or none)"]),
         ("services:\n  web: {image: a, logging: {driver: local, options: {max-file: 0}}}",
-         ["2:63: max-file '0': expected a number from 1 to 10000"]),
+         ["2:64: max-file '0': expected a number from 1 to 10000"]),
         ("services:\n  web: {image: a, logging: {driver: none, options: {max-size: 1m}}}",
          ["2:19: the log driver none takes no options"]),
         ("services:\n  web: {image: a, deploy: {mode: global, restart_policy: {condition: often}}}",

@@ -268,7 +268,7 @@ def test_label_files_lie_under_the_labels(here: Path) -> None:
     assert spec.labels == {"a": "1", "b": "2", "alone": "", "c": "3"}
     assert one("image: a\nlabel_file: two").labels == {"b": "2", "c": "'2'"}
     assert problems("image: a\nlabel_file: gone") == [
-        f"2:13: env file {os.path.abspath('gone')!r}: no such file or directory"
+        f"2:13: label file {os.path.abspath('gone')!r}: no such file or directory"
     ]
 
 
