@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -111,8 +112,12 @@ def _is_unused(person: Person) -> bool:
 
 
 def _loops(file: pathlib.Path) -> list[pathlib.Path]:
-    found = pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
-    return [each for each in found if each.read_text().strip() == str(file)]
+    found = []
+    for each in pathlib.Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # the device has lost its file meanwhile
+            if each.read_text().strip() == str(file):
+                found.append(each)
+    return found
 
 
 def _servers(person: Person) -> list[int]:
