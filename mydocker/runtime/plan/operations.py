@@ -94,6 +94,12 @@ class Bind(Operation):
     def apply(self, root: int) -> None:
         self.create_source(root)
         tree = self.clone()
+        directory = self.settle(tree)
+        attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+
+    def settle(self, tree: int) -> bool:
+        """Give TREE, a copy of the mount at the source, its owners, attributes and propagation; whether it is a
+        directory."""
         if self.ids:
             from mydocker.runtime.volume.idmapped import map_ids
 
@@ -101,8 +107,7 @@ class Bind(Operation):
         status = os.fstat(tree)
         attributes = self.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else self.attributes
         kernel.set_attributes(tree, attributes, recursive=self.recursive, propagation=PROPAGATIONS[self.propagation])
-        directory = stat.S_ISDIR(status.st_mode)
-        attach(tree, make_target(root, self.target, directory=directory, follow=self.follow))
+        return stat.S_ISDIR(status.st_mode)
 
     def clone(self) -> int:
         """A detached copy of the mount at the source."""

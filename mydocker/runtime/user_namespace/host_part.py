@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from mydocker import kernel
 from mydocker.errors import LaunchError, hint_for
@@ -20,20 +19,17 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.launch.run_directory import write_etc
 from mydocker.runtime.plan.machine_tree import EmptyPart, Part
 from mydocker.runtime.plan.operations import (
-    PROPAGATIONS,
     READ_ONLY,
     Bind,
     CopyOnWrite,
     HostProgram,
     MissingLink,
     Operation,
-    is_harmless,
 )
 from mydocker.runtime.plan.root import MemoryRoot
 from mydocker.runtime.plan.volume_mounts import Fill, InlineFile, Keep, VolumeBind
 from mydocker.runtime.user_namespace.outside import scratch_by_numbers
 from mydocker.runtime.user_namespace.part import PLACES, Attached, HostPart
-from mydocker.runtime.volume.idmapped import map_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,7 +114,7 @@ def _begun(operation: Operation, plan: LaunchPlan, root: int, copy: int | None) 
             return _copied_on_write(operation, plan)
         case HostProgram():
             bind = Bind(target=operation.target, source=operation.target, attributes=READ_ONLY | kernel.ATTR_NODEV)
-            return _bound(bind, bind.clone(), plan.own_ids).replace(if_missing=not operation.replace_existing)
+            return _bound(bind, bind.clone()).replace(if_missing=not operation.replace_existing)
         case Bind() if operation.source in ("/proc", "/sys"):
             return operation
         case Bind() if any(isinstance(each, Keep) and each.place == operation.source for each in plan.operations):
@@ -126,26 +122,19 @@ def _begun(operation: Operation, plan: LaunchPlan, root: int, copy: int | None) 
         case Bind():
             if isinstance(operation, VolumeBind):
                 _own(operation.source, plan.own_ids)
-            return _bound(operation, operation.clone() if copy is None else copy, plan.own_ids)
+            return _bound(operation, operation.clone() if copy is None else copy)
     return operation
 
 
-def _bound(bind: Bind, tree: int, ids: IdMap) -> Attached:
+def _bound(bind: Bind, tree: int) -> Attached:
     """The TREE that BIND shows, as Bind.apply does it."""
-    if bind.ids:
-        map_ids(tree, bind.ids, source=bind.source, recursive=bind.recursive)
-    status = os.fstat(tree)
-    attributes = bind.attributes & ~kernel.ATTR_NODEV if is_harmless(status) else bind.attributes
-    kernel.set_attributes(tree, attributes, recursive=bind.recursive, propagation=PROPAGATIONS[bind.propagation])
-    directory = stat.S_ISDIR(status.st_mode)
-    is_private = bind.propagation == "private"
     return Attached(
         target=bind.target,
         what=bind.title,
         tree=tree,
-        directory=directory,
+        directory=bind.settle(tree),
         follow=bind.follow,
-        is_private=is_private,
+        is_private=bind.propagation == "private",
     )
 
 
@@ -163,7 +152,7 @@ def _written(file: InlineFile, ids: IdMap) -> Attached:
     if owner is None:
         raise LaunchError(f"{file.target}: there is no owner {file.uid}:{file.gid} in this container")
     bind = file.replace(uid=owner[0], gid=owner[1]).write()
-    return _bound(bind, bind.clone(), ids)
+    return _bound(bind, bind.clone())
 
 
 def _copied_on_write(volume: CopyOnWrite, plan: LaunchPlan) -> Attached:
@@ -186,7 +175,7 @@ def _copied_on_write(volume: CopyOnWrite, plan: LaunchPlan) -> Attached:
             raise
         attributes = READ_ONLY | kernel.ATTR_NODEV
         bind = Bind(target=volume.target, source=volume.source, attributes=attributes, recursive=True)
-        return _bound(bind, bind.clone(), ids)
+        return _bound(bind, bind.clone())
     tree = kernel.clone_tree(place)
     kernel.umount(place)
     os.rmdir(place)
