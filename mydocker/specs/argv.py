@@ -152,10 +152,9 @@ def _values(options: list[Option], scope: Scope) -> dict[str, Any]:
             continue
         value = _parse(row, row.parse, option.text, scope)
         if row.merge == "append":
-            before = values.get(row.key, ())
-            if row.key == "tmpfs":  # a mapping of targets in Docker's API, so the last one counts
-                before = (each for each in before if each.target != value.target)
-            value = (*before, value)
+            value = (*values.get(row.key, ()), value)
+        elif row.merge == "targets":
+            value = (*(each for each in values.get(row.key, ()) if each.target != value.target), value)
         elif row.merge == "extend":
             value = (*values.get(row.key, ()), *value)
         elif row.merge in ("update", "members"):

@@ -32,7 +32,7 @@ def test_a_row_has_a_key_and_a_way_to_say_it(field: Field) -> None:
     assert (field.name in ContainerSpec.fields) != (field.name in CaseSpec.fields)
     assert field.is_of_case == (field.name in CaseSpec.fields)
     assert field.yaml_type in YAML_TYPES
-    assert field.merge in ("replace", "append", "extend", "update", "members")
+    assert field.merge in ("replace", "append", "extend", "targets", "update", "members")
     assert bool(field.metavar) != (field.yaml_type == "boolean" or field.flags == ("--no-healthcheck",))
     assert field.help and not field.help.endswith(".")
 
