@@ -44,8 +44,8 @@ class Field(Record):
     compose: Callable[[Any], Any] | None = None
     not_compose: str = ""
     quadlet: str = ""
-    # a second value: replace, append (tuples), extend (the same; each word is several), targets (append, in place of what
-    # has the same target), update; members: flags set some
+    # a second value: replace, append (tuples), extend (the same; each word is several), targets (append, in place of
+    # what has the same target), update; members: flags set some
     merge: str = "replace"
     group: str
     common: bool = False  # whether the short help has it

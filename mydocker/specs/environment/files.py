@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 1 << 20  # bytes: an environment larger than this could not be passed to execve(2) anyway
 
 
-def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None = None) -> dict[str, str]:
-    """`docker run --env-file`: NAME alone is BARE, or else copies from ENVIRON, or sets nothing. Raises UsageError."""
+def read_docker_file(
+    path: str, *, environ: Mapping[str, str], bare: str | None = None, what: str = "env file"
+) -> dict[str, str]:
+    """`docker run --env-file`: NAME alone is BARE, or else copies from ENVIRON, or sets nothing. Raises UsageError,
+    whose message calls the file WHAT."""
     values: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, what).split("\n"), start=1):
         entry = line.removesuffix("\r").lstrip()
         if not entry or entry.startswith("#"):
             continue
         name, equals, value = entry.partition("=")
         if not name:
-            raise UsageError(f"env file {path}:{number}: no variable name before '='")
+            raise UsageError(f"{what} {path}:{number}: no variable name before '='")
         if " " in name or "\t" in name:
-            raise UsageError(f"env file {path}:{number}: variable {name!r} contains white space")
+            raise UsageError(f"{what} {path}:{number}: variable {name!r} contains white space")
         if equals:
             values[name] = value
         elif bare is not None or name in environ:
@@ -37,10 +40,7 @@ def read_docker_file(path: str, *, environ: Mapping[str, str], bare: str | None 
 
 def read_label_file(path: str) -> dict[str, str]:
     """`docker run --label-file`, in the same notation: NAME alone is a label without a value. Raises UsageError."""
-    try:
-        return read_docker_file(path, environ={}, bare="")
-    except UsageError as error:
-        raise type(error)(error.message.replace("env file", "label file", 1), hint=error.hint) from None
+    return read_docker_file(path, environ={}, bare="", what="label file")
 
 
 def read_compose_file(
@@ -53,24 +53,24 @@ def read_compose_file(
     return parse_dotenv(read_text(path), origin=f"env file {path}", lookup=lookup, before=before)
 
 
-def read_text(path: str) -> str:
-    """Read a small UTF-8 file, without its byte order mark. It may be a pipe: `--env-file <(...)`. Raises UsageError,
-    OutsideError if it cannot be read at all."""
+def read_text(path: str, what: str = "env file") -> str:
+    """Read a small UTF-8 file, WHAT, without its byte order mark. It may be a pipe: `--env-file <(...)`. Raises
+    UsageError, OutsideError if it cannot be read at all."""
     try:
         with open(path, "rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise OutsideError(f"env file {path!r}: {why_unreadable(error)}") from None
+        raise OutsideError(f"{what} {path!r}: {why_unreadable(error)}") from None
     if len(raw) > SIZE_LIMIT:
-        raise UsageError(f"env file {path!r} is larger than {SIZE_LIMIT} bytes")
+        raise UsageError(f"{what} {path!r} is larger than {SIZE_LIMIT} bytes")
     if b"\0" in raw:
-        raise UsageError(f"env file {path!r} holds a NUL character, which no variable can have")
+        raise UsageError(f"{what} {path!r} holds a NUL character, which no variable can have")
     try:
         # a byte order mark before each of several files that were joined by `cat`
         return "\n".join(line.lstrip("\ufeff") for line in raw.decode().split("\n"))
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"env file {path}:{line}: not UTF-8") from None
+        raise UsageError(f"{what} {path}:{line}: not UTF-8") from None
 
 
 def why_unreadable(error: OSError | ValueError) -> str:
