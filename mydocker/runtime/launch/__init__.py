@@ -112,7 +112,7 @@ def plan_launch(
     host = inspect_host(ids=store.ids, file_system=store.state_file_system)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
-    if spec.userns_mode != "host" or spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname:
+    if spec.userns_mode != "host" or spec.id_maps:
         host = _with_ids(spec, image, host, changes)
     spec, hooks = _with_devices(spec, image)
     planned = plan(

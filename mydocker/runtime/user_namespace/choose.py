@@ -51,7 +51,7 @@ def with_ids(
 
 
 def _check_possible(spec: ContainerSpec, host: Host) -> None:
-    what = f"userns_mode {spec.userns_mode}" if spec.userns_mode != "host" else ", ".join(words.maps_of(spec))
+    what = f"userns_mode {spec.userns_mode}" if spec.userns_mode != "host" else ", ".join(spec.id_maps)
     if host.rootless and not (spec.uidmap or spec.gidmap):
         hint = "use keep-id, or run it as root: the kernel lets only root show an image with other owners"
         raise LaunchError(f"{what}: an ordinary user's containers have the user's own map", hint=hint)

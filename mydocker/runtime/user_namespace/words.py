@@ -36,17 +36,12 @@ class AutoRange(Record):
 
 def wants_own(spec: ContainerSpec) -> bool:
     """Whether SPEC has words that only a user namespace of its own can do justice to."""
-    return bool(maps_of(spec)) or spec.userns_mode.partition(":")[0] in ("auto", "private", "nomap")
-
-
-def maps_of(spec: ContainerSpec) -> list[str]:
-    """The fields of SPEC that say a map, as a file names them."""
-    return [name for name in ("uidmap", "gidmap", "subuidname", "subgidname") if getattr(spec, name)]
+    return bool(spec.id_maps) or spec.userns_mode.partition(":")[0] in ("auto", "private", "nomap")
 
 
 def check(spec: ContainerSpec) -> None:
     """Raise LaunchError if the words of SPEC contradict each other."""
-    mode, maps = spec.userns_mode.partition(":")[0], maps_of(spec)
+    mode, maps = spec.userns_mode.partition(":")[0], spec.id_maps
     if maps and mode not in ("host", "private"):
         raise LaunchError(f"userns_mode {mode} and {', '.join(maps)} exclude each other", hint="leave one of them out")
     for kind in ("uid", "gid"):

@@ -244,7 +244,7 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
 def _users(container: Container) -> dict[str, Any]:
     """Its user namespace, as Podman says it: a mode, and the map that root has given it, if that is known."""
     spec = container.config.spec
-    maps = spec.uidmap or spec.gidmap or spec.subuidname or spec.subgidname
+    maps = spec.id_maps
     if not maps and not spec.userns_mode.startswith("auto"):
         return {"UsernsMode": "" if spec.userns_mode == "host" else spec.userns_mode}
     from mydocker.runtime.user_namespace import ranges, words

@@ -42,6 +42,7 @@ PRIVATE_MODES = (*CONNECTED_MODES, "none")
 JOINING_MODES = ("container:", "service:")
 
 
+_ID_MAPS = ("uidmap", "gidmap", "subuidname", "subgidname")
 _OTHER_LIMITS = (
     *("mem_reservation", "mem_swappiness", "oom_kill_disable"),
     *("cpu_shares", "cpu_period", "cpu_quota", "blkio_config"),
@@ -271,6 +272,11 @@ class ContainerSpec(Record):
         listed = {name for name, _ in found}
         known = self.aliases.known if self.aliases and "net" not in self.namespaces else ()
         return (*found, *((name, LOOPBACK) for name in known if name not in listed))
+
+    @property
+    def id_maps(self) -> list[str]:
+        """The fields that say a map of a user namespace of its own, as a file names them."""
+        return [name for name in _ID_MAPS if getattr(self, name)]
 
     @property
     def limited(self) -> bool:
