@@ -14,7 +14,8 @@ _AHEAD = 3  # groups
 
 
 def ahead(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
-    """PIECES, and after those before it what they raise. Their thread ends with them, or soon after this is closed."""
+    """PIECES, and after those before it what they raise. Their thread ends with them, or soon after this is closed.
+    Where no thread can be started, they are made when they are asked for."""
     is_closed = False
     made: SimpleQueue[tuple[list[bytes], BaseException | None]] = SimpleQueue()
     room: SimpleQueue[None] = SimpleQueue()
@@ -36,7 +37,11 @@ def ahead(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
         except BaseException as error:
             made.put((group, error))
 
-    threading.Thread(target=make, daemon=True).start()
+    try:
+        threading.Thread(target=make, daemon=True).start()
+    except RuntimeError:  # a limit of processes is reached (RLIMIT_NPROC, pids)
+        yield from pieces
+        return
     end = None
     try:
         while not end:

@@ -27,6 +27,14 @@ def test_all_pieces_in_their_order(count: int) -> None:
     assert list(ahead(pieces)) == pieces
 
 
+def test_all_pieces_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert list(ahead([b"a", b"b"])) == [b"a", b"b"]
+
+
 @pytest.mark.parametrize("before", [0, 3, 8, 100])
 def test_what_goes_wrong_comes_after_the_pieces_before_it(before: int) -> None:
     def pieces() -> Iterator[bytes]:
