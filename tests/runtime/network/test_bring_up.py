@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, command
-from lab.processes import wait_for, within
+from lab.networks import Host
+from lab.processes import within
 from lab.registry import Registry
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def stores(tmp_path: pathlib.Path, registry: Registry) -> list[Command]:
-    """Three stores."""
+def stores(host: Host, tmp_path: pathlib.Path, registry: Registry) -> list[Command]:
+    """Three stores of one host, whose routes are its own: which subnets are free is nobody else's to change."""
     made = []
     for name in ("one", "two", "three"):
         (tmp_path / name).mkdir()
-        made.append(command(tmp_path / name, registry=registry.address))
-        assert made[-1]("pull", "-q", "alpine").code == 0
+        plain = command(tmp_path / name, registry=registry.address)
+        assert plain("pull", "-q", "alpine").code == 0
+        made.append(replace(plain, prefix=host.enter))
     return made
 
 
@@ -54,14 +56,14 @@ def test_a_subnet_that_the_user_has_set_is_not_replaced(stores: list[Command]) -
     assert _subnet(two, "set") == subnet
 
 
-def test_default_networks_that_come_up_at_once_get_subnets_each(stores: list[Command]) -> None:
+def test_default_networks_that_come_up_at_once_get_subnets_each(host: Host, stores: list[Command]) -> None:
     """They have the same one on disk at first, as none was up when it was chosen."""
     with ExitStack() as stack:
         for mydocker in stores:
             assert mydocker("run", "--network", "bridge", "alpine", "true").code == 0
             path = mydocker.store / "networks/bridge/network.json"
             network = json.loads(path.read_text())
-            wait_for(lambda network=network: not _is_there(network["interface"]))  # type: ignore[misc]
+            host.wait_until_clean()
             network["subnet"] = {"network": "10.88.0.0/16", "gateway": "10.88.0.1", "ip_range": ""}
             path.write_text(json.dumps(network))
         runs = [_start(mydocker, "bridge") for mydocker in stores]
@@ -82,29 +84,21 @@ def _start(mydocker: Command, network: str) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _running(run: subprocess.Popen[bytes]) -> Iterator[str]:
-    assert run.stdout and run.stderr
-    found = re.search(rb"inet ([0-9.]+)/", run.stdout.readline())
-    assert found, run.stderr.read()
-    yield found[1].decode()
-    assert run.communicate(timeout=30) == (b"", b"") and run.returncode == 0
+    with run:
+        assert run.stdin and run.stdout and run.stderr
+        found = re.search(rb"inet ([0-9.]+)/", run.stdout.readline())
+        assert found, run.stderr.read()
+        yield found[1].decode()
+        assert run.communicate(timeout=30) == (b"", b"") and run.returncode == 0
 
 
-def test_a_store_that_is_removed_leaves_no_bridge(stores: list[Command]) -> None:
+def test_a_store_that_is_removed_leaves_no_bridge(host: Host, stores: list[Command]) -> None:
     """Within the second that the bridge is kept for the next container."""
     mydocker = stores[0]
     assert mydocker("run", "--network", "bridge", "alpine", "true").code == 0
-    interface = json.loads((mydocker.store / "networks/bridge/network.json").read_text())["interface"]
-    assert _is_there(interface)
+    assert host.traces()["links"]
     shutil.rmtree(mydocker.store)
-    assert within(20, lambda: not _is_there(interface) and interface not in _firewall())
-
-
-def _firewall() -> str:
-    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-
-
-def _is_there(interface: str) -> bool:
-    return os.path.exists(f"/sys/class/net/{interface}")
+    assert within(20, lambda: not any(host.traces().values()))
 
 
 def _subnet(mydocker: Command, name: str) -> str:
