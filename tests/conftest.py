@@ -15,17 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 from lab import busybox
 from lab.command import Command, as_user, command, ordinary_user, python_of, readable_copy
 from lab.places import ROOT
 from lab.registry import Registry, serve
 from lab.same_copy import complaint
 from lab.sharing import enter_mount_namespace, turn, workers
-
-# no test fails because the machine is busy
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,9 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(problem)
     if os.geteuid() == 0 and (_is_worker(config) or not getattr(config.option, "numprocesses", None)):
         enter_mount_namespace()
+    if config.pluginmanager.hasplugin("hypothesispytest"):  # its import takes long where the processor is emulated
+        _have_hypothesis_take_its_time()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def _have_hypothesis_take_its_time() -> None:
+    """No test fails because the machine is busy."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
 
 
 _NOT_UNIT = {"root", "qemu", "guest", "rootless", "nested"}  # markers
@@ -232,7 +237,10 @@ def user_directory(user: pwd.struct_passwd) -> Iterator[Callable[[], pathlib.Pat
 
 @pytest.fixture(scope="session")
 def user_program(user_directory: Callable[[], pathlib.Path], user: pwd.struct_passwd) -> pathlib.Path:
-    """The installed command if `user` may run it, else a copy."""
+    """The installed command if `user` may run it, else a copy. In a virtual machine, the one that is given: it takes
+    the emulator long to make a copy."""
+    if given := os.environ.get("USER_PROGRAM"):
+        return pathlib.Path(given)
     plain = command(user_directory())
     if as_user(plain, user, program=plain.program)("--version").code == 0 or os.geteuid() != 0:
         return plain.program

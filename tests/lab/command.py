@@ -232,8 +232,10 @@ def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path)
 def readable_copy(directory: pathlib.Path, *, python: str) -> pathlib.Path:
     """mydocker and what it needs, copied into DIRECTORY for users who may not enter this environment; the program."""
     site = directory / "site"
-    # without what is large and for the tests alone: the file system of a virtual machine is slow
-    unused = shutil.ignore_patterns("__pycache__", "kubernetes_validate*", "*mypyc*", "mypy", "pip", "setuptools")
+    # with what has been compiled, which users could not keep; without what is large and for the tests alone: the file
+    # system of a virtual machine is slow
+    tools = ("mypy", "*mypyc*", "ast_serialize", "pip", "setuptools", "kubernetes_validate*", "jsonschema*")
+    unused = shutil.ignore_patterns(*tools, "*hypothesis*")
     shutil.copytree(sysconfig.get_path("purelib"), site, ignore=unused)
     shutil.copytree(pathlib.Path(package.__file__).parent, site / "mydocker", dirs_exist_ok=True)
     program = directory / "mydocker"

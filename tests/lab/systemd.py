@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 
 from lab.command import PATH
-from lab.machine import EMULATOR, MODULES, make_initrd, share
+from lab.machine import EMULATOR, KERNEL_OPTIONS, MODULES, make_initrd, share
 
 MORE_MODULES = ("virtio_blk", "bridge", "veth", "nft_chain_nat", "nft_ct", "nft_fib_inet", "nft_masq")
 MORE_MODULES += ("nft_meta_bridge", "nft_nat", "nft_redir")  # for networks
@@ -124,7 +124,7 @@ class SystemdMachine:
         sock = self.directory / "commands"
         sock.unlink(missing_ok=True)
         shared = self._ends.enter_context(share(self.directory))
-        append = "console=ttyS0 quiet panic=-1 systemd.show_status=no"
+        append = f"{KERNEL_OPTIONS} systemd.show_status=no"
         words = [
             *EMULATOR,
             *("-serial", f"file:{self.directory}/console", "-serial", f"unix:{sock},server=on,wait=off"),

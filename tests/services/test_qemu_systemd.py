@@ -28,7 +28,7 @@ services:
     stop_grace_period: 20s
     restart: always
     volumes: ['/srv:/srv']
-    healthcheck: {{test: echo >> /srv/tests && test -e /srv/healthy, interval: 300ms, retries: 10000}}
+    healthcheck: {{test: echo >> /srv/tests && test -e /srv/healthy, interval: 1s, retries: 10000}}
   web:
     image: localhost/layout:alpine
     command: sleep 1000
@@ -45,7 +45,7 @@ services:
     stop_signal: USR1
     stop_grace_period: 20s
     volumes: ['/srv:/srv']
-    healthcheck: {{test: test -e /srv/well, interval: 100ms, retries: 1}}
+    healthcheck: {{test: test -e /srv/well, interval: 500ms, retries: 1}}
 """
 BATCH = """
 image: localhost/layout:alpine
@@ -62,7 +62,7 @@ services:
     init: true
     network_mode: host
     mem_limit: 32m
-    healthcheck: {test: 'true', interval: 100ms}
+    healthcheck: {test: 'true', interval: 500ms}
 """
 MEMORY = "cat /sys/fs/cgroup{}/memory.max"
 
@@ -85,7 +85,7 @@ class Host:
     def wait(self, condition: str, *, seconds: int = 300) -> None:
         """Until the shell's CONDITION holds."""
         now = "$(cut -d . -f 1 /proc/uptime)"  # the clock may jump
-        late = f"[ {now} -lt $end ] || exit 1; sleep 0.25"
+        late = f"[ {now} -lt $end ] || exit 1; sleep 1"  # each look costs what is waited for its time
         try:
             self.run(f"end=$(({now} + {seconds})); until {condition}; do {late}; done", seconds=2 * seconds)
         except AssertionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
+import subprocess
 import sys
 import tempfile
 
@@ -12,6 +13,8 @@ import pytest
 from lab.machine import run_there
 from lab.places import ROOT
 from lab.places import TESTS as TESTS_FOLDER
+
+import mydocker as package
 
 pytestmark = [pytest.mark.root, pytest.mark.qemu]
 
@@ -34,12 +37,15 @@ TESTS += [  # one for each thing that a container is made of and a kernel may do
 
 
 @pytest.mark.timeout(WITHIN + 30)
-def test_under_another_kernel(capfd: pytest.CaptureFixture[str]) -> None:
+def test_under_another_kernel(user_program: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
     """$MYDOCKER_KERNEL is an unpacked package linux-image-…-cloud-amd64; .ci/run gets one."""
     kernel = pathlib.Path(os.environ["MYDOCKER_KERNEL"])
-    options = "-q --color=no --tb=short -p no:cacheprovider --basetemp=/run/pytest -m 'not qemu'"
+    subprocess.run([sys.executable, "-m", "compileall", "-q", pathlib.Path(package.__file__).parent], check=True)
+    plugins = " ".join(f"-p no:{name}" for name in ("cacheprovider", "hypothesispytest", "mydocker", "xdist"))
+    options = f"-q --color=no --tb=short {plugins} --basetemp=/run/pytest -m 'not qemu'"
     tests = " ".join(shlex.quote(str(TESTS_FOLDER / name)) for name in TESTS)
-    command = f"cd {ROOT} && CI=true MYDOCKER_KERNEL={kernel} {sys.executable} -m pytest {options} {tests}"
+    environment = f"CI=true MYDOCKER_KERNEL={kernel} USER_PROGRAM={user_program}"
+    command = f"cd {ROOT} && {environment} {sys.executable} -P -m pytest {options} {tests}"
     with tempfile.TemporaryDirectory() as directory:
         session = run_there(command, kernel=kernel, directory=pathlib.Path(directory), seconds=WITHIN)
     with capfd.disabled():
