@@ -296,27 +296,35 @@ def _become(
         os._exit(127)
 
 
-def run_together(commands: list[tuple[str, ...]]) -> None:
-    """Run COMMANDS side by side, to their ends and without `sh`: for what a start waits for. HostError if one fails."""
-    running, complaints = [], []
-    failure: HostError | None = None
-    for command in commands:
+class Running:
+    """Programs that run side by side, and without `sh`: those that a start waits for."""
+
+    def __init__(self, commands: list[tuple[str, ...]]) -> None:
+        """Start COMMANDS, each in turn. HostError if one cannot be executed, once those before it have ended."""
+        self._started: list[tuple[str, int, int]] = []
         try:
-            running.append((command[0], *_spawn(command)))
-        except HostError as error:
-            failure = error
-            break
-    for program, process, reader in running:
-        with open(reader, "rb") as stderr:
-            printed = stderr.read()
-        _, status = os.waitpid(process, 0)
-        if status:
-            words = printable(printed[:_SHOWN]) or "it printed nothing"
-            complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
-    if failure:
-        raise failure
-    if complaints:
-        raise HostError("; ".join(complaints))
+            for command in commands:
+                self._started.append((command[0], *_spawn(command)))
+        except HostError:
+            self._complaints()
+            raise
+
+    def wait(self) -> None:
+        """Wait until all have ended. HostError if one has failed; it says so once."""
+        if complaints := self._complaints():
+            raise HostError("; ".join(complaints))
+
+    def _complaints(self) -> list[str]:
+        """What those say that have failed, when all have ended."""
+        complaints, started, self._started = [], self._started, []
+        for program, process, reader in started:
+            with open(reader, "rb") as stderr:
+                printed = stderr.read()
+            _, status = os.waitpid(process, 0)
+            if status:
+                words = printable(printed[:_SHOWN]) or "it printed nothing"
+                complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
+        return complaints
 
 
 def _spawn(command: tuple[str, ...]) -> tuple[int, int]:

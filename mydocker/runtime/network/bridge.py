@@ -20,6 +20,7 @@ from mydocker.runtime.network.addresses import mac_of
 
 if TYPE_CHECKING:
     from mydocker.kernel.netlink import Channel, Link, Request
+    from mydocker.programs import Running
     from mydocker.runtime.network import Lease, Network
 
 STANDARD_MTU = 1500
@@ -34,22 +35,35 @@ def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Net
     LOCK is a shared lock of that directory, which may become an exclusive one: while the caller has it, nobody takes
     the bridge down. HostError says what this host lacks.
     """
+    link, network, rising = begin_up(directory, network, lock=lock)
+    if rising:
+        rising.finish()
+    return link, network
+
+
+def begin_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Network, Rising | None]:
+    """The same, but that a bridge which is not there is brought up meanwhile: until the caller has it finished, LOCK is
+    an exclusive one."""
     try:
         with netlink.Channel() as channel:
             while True:
                 link = netlink.get_link(channel, network.interface)
                 if link and link.is_up and is_of(link, directory):
-                    return link, network
+                    return link, network, None
                 kernel.lock(lock)
                 network = networks.load(os.path.dirname(directory), network.name)  # others had the lock meanwhile
                 link = netlink.get_link(channel, network.interface)
                 if not (link and link.is_up and is_of(link, directory)):
-                    network = _bring_up_anew(channel, directory, network)
+                    return _bring_up_anew(channel, directory, network)
                 kernel.lock(lock, shared=True)  # the many that wait join side by side; it may be down again by then
     except OSError as error:
-        about = f" ({error.filename})" if error.filename else ""
-        hint = _HINTS.get(error.errno or 0) or hint_for(error)
-        raise HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint) from None
+        raise _refused(network, error) from None
+
+
+def _refused(network: Network, error: OSError) -> HostError:
+    about = f" ({error.filename})" if error.filename else ""
+    hint = _HINTS.get(error.errno or 0) or hint_for(error)
+    return HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint)
 
 
 def is_of(link: Link, directory: str) -> bool:
@@ -87,17 +101,49 @@ def _mark(directory: str) -> str:
     return f"{status.st_dev:x}:{status.st_ino:x}"
 
 
-def _bring_up_anew(channel: Channel, directory: str, network: Network) -> Network:
-    """Bring up NETWORK, which may get another subnet by that, and another bridge."""
-    with _HostLock():
+def _bring_up_anew(channel: Channel, directory: str, network: Network) -> tuple[Link, Network, Rising]:
+    """Begin to bring up NETWORK, which may get another subnet by that, and another bridge."""
+    host_lock = _lock_host()
+    try:
         link = netlink.get_link(channel, network.interface)
         if link and link.is_up:  # of another store
             network = _with_another_bridge(directory, network)
         elif link:  # somebody has left it who was killed meanwhile
             channel.send(netlink.delete_link(network.interface))
         network = _with_free_subnet(directory, network)
-        _bring_up(channel, directory, network)
-        return network
+        link, loading = _bring_up(channel, directory, network)
+    except BaseException:
+        os.close(host_lock)
+        raise
+    return link, network, Rising(network, link, loading, host_lock)
+
+
+class Rising:
+    """A bridge that is complete but for its firewall, which is just being loaded: so it is not up yet, and nobody else
+    brings one up. It is finished or given up, by one who has the exclusive lock of its network."""
+
+    def __init__(self, network: Network, link: Link, loading: Running, host_lock: int) -> None:
+        self._network, self._link, self._loading, self._host_lock = network, link, loading, host_lock
+
+    def finish(self) -> None:
+        """Wait for the firewall, and let the bridge be up. Raises HostError."""
+        try:
+            self._loading.wait()
+            with netlink.Channel() as channel:
+                channel.send(netlink.set_up(self._link.index, name=self._network.interface))
+        except OSError as error:
+            raise _refused(self._network, error) from None
+        finally:
+            os.close(self._host_lock)
+
+    def give_up(self) -> None:
+        """Leave it down, as something else has failed: who is next removes it."""
+        try:  # noqa: SIM105  # contextlib is not on the warm path
+            self._loading.wait()
+        except HostError:
+            pass
+        finally:
+            os.close(self._host_lock)
 
 
 _HINTS = {
@@ -106,20 +152,16 @@ _HINTS = {
 }
 
 
-class _HostLock:
-    """Context manager: no other mydocker brings up a network in this network namespace, from whatever store. Its file
-    in /proc is the same for all of them."""
-
-    def __enter__(self) -> None:
-        self._lock = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            kernel.lock(self._lock)
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._lock)
+def _lock_host() -> int:
+    """A descriptor: until it is closed, no other mydocker brings up a network in this network namespace, from whatever
+    store. Its file in /proc is the same for all of them."""
+    lock = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kernel.lock(lock)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 def _with_another_bridge(directory: str, network: Network) -> Network:
@@ -153,24 +195,29 @@ def _with_free_subnet(directory: str, network: Network) -> Network:
     return renumber(os.path.dirname(directory), network, taken=networks_of_host)
 
 
-def _bring_up(channel: Channel, directory: str, network: Network) -> Link:
+def _bring_up(channel: Channel, directory: str, network: Network) -> tuple[Link, Running]:
+    """The bridge of NETWORK, which is still down, and nft, which loads its firewall."""
     name, subnet = network.interface, network.subnet
     mtu = network.mtu or uplink_mtu()
     channel.send(netlink.add_bridge(name, mac=mac_of(subnet.gateway)), netlink.set_mtu(name, mtu))
     link = netlink.get_link(channel, name)
     if link is None:
         raise HostError(f"bridge {name} was removed while it was set up")
-    _allow_forwarding(name)
-    if network.subnet6 and not network.internal:
-        _allow_forwarding6()
-    firewall.load(network, directory=directory)
-    changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
-    changes.append(netlink.set_alias(link.index, _alias(directory), name=name))
-    changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
-    if network.subnet6:
-        changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
-    channel.send(*changes, netlink.set_up(link.index, name=name))
-    return link
+    loading = firewall.begin_to_load(network)
+    try:
+        _allow_forwarding(name)
+        if network.subnet6 and not network.internal:
+            _allow_forwarding6()
+        changes = [netlink.forgo_link_local(link.index, name=name)] if not network.subnet6 else []
+        changes.append(netlink.set_alias(link.index, _alias(directory), name=name))
+        changes.append(netlink.add_address(link.index, subnet.gateway, prefix=subnet.prefix))
+        if network.subnet6:
+            changes.append(netlink.add_address(link.index, network.subnet6.gateway, prefix=network.subnet6.prefix))
+        channel.send(*changes)
+    except BaseException:
+        loading.wait()
+        raise
+    return link, loading
 
 
 def uplink_mtu() -> int:

@@ -13,12 +13,9 @@ to the other table alone.
 
 from __future__ import annotations
 
-import os
-
-from mydocker.errors import HostError, hint_for
 from mydocker.kernel import nftables
 from mydocker.kernel.nftables import Element, key
-from mydocker.programs import run_together
+from mydocker.programs import Running
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -132,9 +129,13 @@ def _removal(interface: str, families: Iterable[str]) -> list[str]:
     return [f"{table}\ndelete {table}" for table in tables]
 
 
-def load(network: Network, *, directory: str, again: bool = False) -> None:
-    """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. With `again`, some may be there.
-    HostError if nft fails.
+def load(network: Network, *, again: bool = False) -> None:
+    """Load the rules of NETWORK. With `again`, some may be there. HostError if nft fails."""
+    begin_to_load(network, again=again).wait()
+
+
+def begin_to_load(network: Network, *, again: bool = False) -> Running:
+    """The same, but that nft goes on meanwhile: it takes as long as a fourth of the start of a container.
 
     What is not there is not deleted: the kernel lets nft end only when it has forgotten what nft has deleted, which
     takes ten milliseconds.
@@ -142,7 +143,7 @@ def load(network: Network, *, directory: str, again: bool = False) -> None:
     removed = _foreign_rules(network.interface) if again else []
     present = [family for family, number in _OWN.items() if nftables.has_table(number, table_of(network.interface))]
     text = rules(network, replaced=present)
-    _nft("\n".join([*removed, text, *exceptions(network.interface), ""]), directory=directory)
+    return Running([("nft", "\n".join([*removed, text, *exceptions(network.interface)]))])
 
 
 def is_complete(interface: str) -> bool:
@@ -180,7 +181,7 @@ def _of_others() -> list[tuple[str, nftables.Chain]]:
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     tables = _removal(interface, _OWN)
-    run_together([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines])
+    Running([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines]).wait()
 
 
 def _foreign_rules(interface: str) -> list[str]:
@@ -200,21 +201,6 @@ def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
         if is_own and rule.endswith(" accept"):
             handles.append(handle)
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
-
-
-def _nft(text: str, *, directory: str) -> None:
-    path = f"{directory}/rules.{os.getpid()}"
-    try:
-        with open(path, "w") as file:
-            file.write(text)
-        run_together([("nft", "-f", path)])
-    except OSError as error:
-        raise HostError(f"cannot write {path}: {error.strerror}", hint=hint_for(error)) from None
-    finally:
-        try:  # noqa: SIM105  # contextlib is not on the warm path
-            os.unlink(path)
-        except OSError:
-            pass
 
 
 def members(lease: Lease) -> list[Element]:

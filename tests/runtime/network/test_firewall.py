@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterator
 
 import pytest
 from lab.machines import Machine
 
+from mydocker.programs import Running
 from mydocker.runtime.network import Network, Subnet, firewall
 
 pytestmark = pytest.mark.root
@@ -31,38 +31,38 @@ def place() -> Iterator[Machine]:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What nft has been called for, as text, from now on."""
     texts: list[str] = []
-    run = firewall.run_together
 
-    def record(commands: list[tuple[str, ...]]) -> None:
-        texts.extend(pathlib.Path(path).read_text() for *_, path in commands)
-        run(commands)
+    class Recorded(Running):
+        def __init__(self, commands: list[tuple[str, ...]]) -> None:
+            texts.extend(text for _, text in commands)
+            super().__init__(commands)
 
-    monkeypatch.setattr(firewall, "run_together", record)
+    monkeypatch.setattr(firewall, "Running", Recorded)
     return texts
 
 
-def test_what_is_not_there_is_not_deleted(place: Machine, loaded: list[str], tmp_path: pathlib.Path) -> None:
+def test_what_is_not_there_is_not_deleted(place: Machine, loaded: list[str]) -> None:
     """The kernel would let nft end ten milliseconds later."""
-    firewall.load(NETWORK, directory=str(tmp_path))
+    firewall.load(NETWORK)
     assert ["delete" in text for text in loaded] == [False]
     assert firewall.is_complete(NETWORK.interface)
 
 
 @pytest.mark.parametrize("family", ["inet", "bridge"])
-def test_what_is_there_is_replaced(place: Machine, loaded: list[str], tmp_path: pathlib.Path, family: str) -> None:
+def test_what_is_there_is_replaced(place: Machine, loaded: list[str], family: str) -> None:
     """Also by half: a table of another tool's, or of a version before."""
     table = firewall.table_of(NETWORK.interface)
     place.run("nft", f"table {family} {table} {{ set old {{ type ipv4_addr; }}; }}")
-    firewall.load(NETWORK, directory=str(tmp_path))
+    firewall.load(NETWORK)
     assert [text.count("delete table") for text in loaded] == [1]
     assert firewall.is_complete(NETWORK.interface)
     assert "set old" not in place.run("nft", "list", "ruleset")
 
 
-def test_rules_are_loaded_again(place: Machine, loaded: list[str], tmp_path: pathlib.Path) -> None:
+def test_rules_are_loaded_again(place: Machine, loaded: list[str]) -> None:
     """Once, whatever of them was there."""
-    firewall.load(NETWORK, directory=str(tmp_path))
+    firewall.load(NETWORK)
     before = place.run("nft", "list", "ruleset")
-    firewall.load(NETWORK, directory=str(tmp_path), again=True)
+    firewall.load(NETWORK, again=True)
     assert place.run("nft", "list", "ruleset") == before
     assert [text.count("delete table") for text in loaded] == [0, 2]

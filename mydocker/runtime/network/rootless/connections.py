@@ -52,14 +52,14 @@ class RootlessConnections(Connections):
     def forward(self, lease: Lease) -> None:
         """Nothing: what comes to the host's ports is in another network namespace, and all of it takes the relay."""
 
-    def bring_up(self, held: Held) -> tuple[Link, Network]:
+    def bring_up(self, held: Held) -> tuple[Link, Network, None]:
         def act() -> bytes:
             link, _ = bridge.ensure_up(held.directory, held.network, lock=held.lock)
             return f"{link.index} {link.mtu}".encode()
 
         index, mtu = map(int, run_inside(self.holder, act).split())
         network = networks.load(os.path.dirname(held.directory), held.network.name)
-        return Link(index=index, mtu=mtu, is_up=True, name=network.interface), network
+        return Link(index=index, mtu=mtu, is_up=True, name=network.interface), network, None
 
     def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
         """The child's user namespace is inside the holder's; it has its ids and its interfaces when this returns."""
