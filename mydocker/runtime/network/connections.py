@@ -125,7 +125,7 @@ class Connections:
         return bridge.begin_up(held.directory, held.network, lock=held.lock)
 
     def _await_bridge(self) -> None:
-        """See that the last bridge is up: until then, the start of the container goes on beside nft."""
+        """See that the last bridge is up: until then, nft works while the start of the container goes on."""
         if self._rising:
             (rising, held), self._rising = self._rising, None
             try:
@@ -216,7 +216,7 @@ class Connections:
         return None
 
     def attach(self, pid: int) -> None:
-        """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
+        """Connect the network namespace of process PID, the container's first one, which waits for its interfaces."""
         self._await_bridge()
         try:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
@@ -226,6 +226,8 @@ class Connections:
                 except FileNotFoundError:
                     _restore_firewall(lease)
                     bridge.attach(lease, bridge=link, pid=pid, is_published=is_published)
+        except ProcessLookupError:  # it could not build its tree, and reports why
+            pass
         except OSError as error:
             raise _refused(error) from None
 

@@ -49,6 +49,11 @@ class Operation(Record):
         """Whether what `ahead` does is to be done in the host's network."""
         return False
 
+    @property
+    def of_network(self) -> bool:
+        """Whether the container must have its interfaces and addresses before it is applied."""
+        return False
+
     def ahead(self) -> Operation:
         """Do what can only be done while this process's mounts are still the host's; the operation that is left to
         apply."""
