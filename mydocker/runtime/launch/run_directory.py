@@ -196,8 +196,8 @@ def record_plan(plan: LaunchPlan, pid: int, program: bytes) -> None:
     operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
     text = f"{pid} {began}\n{plan.replace(operations=operations, stdin=None)!r}\n"
     try:
-        _write_private(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT))
-        _write_private(plan, PLAN, text.encode(errors="surrogateescape"))
+        _write_bytes(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT), mode=0o600)
+        _write_bytes(plan, PLAN, text.encode(errors="surrogateescape"), mode=0o600)
     except OSError:
         pass
 
@@ -234,14 +234,6 @@ def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[
     }
 
 
-def _write_private(plan: LaunchPlan, name: str, content: bytes) -> None:
-    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, content)
-    finally:
-        os.close(file)
-
-
 def _hosts(plan: LaunchPlan) -> str:
     """/etc/hosts of a container that is in no network. With the host's network, its names resolve as on the host."""
     shared = "net" not in plan.namespaces
@@ -252,8 +244,17 @@ def _hosts(plan: LaunchPlan) -> str:
 
 
 def _write(plan: LaunchPlan, name: str, text: str) -> None:
-    with open(f"{plan.run_dir}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+    _write_bytes(plan, name, text.encode(errors="surrogateescape"), mode=0o666)
+
+
+def _write_bytes(plan: LaunchPlan, name: str, content: bytes, *, mode: int) -> None:
+    """Without a stream around the file, which makes as many system calls again."""
+    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        while content:
+            content = content[os.write(file, content) :]
+    finally:
+        os.close(file)
 
 
 def _host_file(path: str) -> str:
