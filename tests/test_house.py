@@ -71,7 +71,7 @@ mydocker.specs.values mydocker.specs.values.capability
 
 # and to run it in a network, whose bridge is there
 WARM_NETWORK = """
-mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.programs mydocker.runtime.network
+mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.runtime.network
 mydocker.runtime.network.addresses mydocker.runtime.network.bridge mydocker.runtime.network.connections
 mydocker.runtime.network.firewall mydocker.runtime.network.leases mydocker.runtime.network.networks
 mydocker.runtime.plan.networks mydocker.specs.model.parts

@@ -7,8 +7,9 @@ import os
 from mydocker import programs
 from mydocker.errors import HostError, MydockerError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import DEFAULT, firewall, trial
+from mydocker.runtime.network import DEFAULT, trial
 from mydocker.runtime.network.default_mode import NET_ADMIN, TUN, refusal
+from mydocker.runtime.network.firewall import ruleset
 from mydocker.runtime.network.networks import load
 from mydocker.runtime.network.trial import attempt
 
@@ -51,7 +52,7 @@ def _lacking(program: str) -> str | None:
 
 def _bring_up() -> None:
     """What a network is made of, and the firewall, in a network namespace that ends with this process."""
-    firewall.load(trial.bring_up())
+    ruleset.load(trial.bring_up())
 
 
 def obstacle(networks: str) -> tuple[str, str] | None:

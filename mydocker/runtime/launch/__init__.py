@@ -218,6 +218,8 @@ def run(
 ) -> Outcome:
     """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
     sweep(plan.containers)
+    if plan.networks:  # before this process is copied: each page that an import changes is copied then
+        import mydocker.runtime.network.connections  # noqa: F401
 
     def run_once() -> Outcome:
         return launch(

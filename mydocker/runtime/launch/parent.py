@@ -59,8 +59,6 @@ def launch(
     Raises LaunchError with its own exit code if the command never started, HostError if the host refuses.
     """
     _occupy_standard_descriptors()
-    if plan.networks:  # before the process is copied: each page that an import changes would be copied then, too
-        import mydocker.runtime.network.connections  # noqa: F401
     with Stack() as run:
         cleanup_process = cleanup_process or run.enter(CleanupProcess())
         duty = cleanup_process.watch(plan.run_dir, has_init=plan.has_outer_init, shared_blob=plan.shared_blob)

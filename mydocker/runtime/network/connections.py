@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
-    from mydocker.runtime.network.bridge import Rising
+    from mydocker.runtime.network.bridge.up_and_down import Rising
     from mydocker.runtime.network.name_server import NameServer
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
@@ -122,7 +122,11 @@ class Connections:
     def bring_up(self, held: Held) -> tuple[Link, Network, Rising | None]:
         """The bridge of a network that is locked, and the network, which may have got another subnet by that; what is
         left to do until it is up."""
-        return bridge.begin_up(held.directory, held.network, lock=held.lock)
+        if link := bridge.find_up(held.directory, held.network):
+            return link, held.network, None
+        from mydocker.runtime.network.bridge import up_and_down
+
+        return up_and_down.begin_up(held.directory, held.network, lock=held.lock)
 
     def _await_bridge(self) -> None:
         """See that the last bridge is up: until then, nft works while the start of the container goes on."""
@@ -290,7 +294,9 @@ def _restore_firewall(lease: Lease) -> None:
 def restore_firewall(held: Held) -> None:
     """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
     host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
-    firewall.load(held.network, again=True)
+    from mydocker.runtime.network.firewall import ruleset
+
+    ruleset.load(held.network, again=True)
     for owner in {owner for _, owner in leases.live(held.directory)}:
         found, ports = listed(owner)
         for index, each in enumerate(found):

@@ -8,7 +8,8 @@ import pytest
 from lab.machines import Machine
 
 from mydocker.programs import Running
-from mydocker.runtime.network import Network, Subnet, firewall
+from mydocker.runtime.network import Network, Subnet
+from mydocker.runtime.network.firewall import ruleset, table_of
 
 pytestmark = pytest.mark.root
 
@@ -37,32 +38,32 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             texts.extend(text for _, text in commands)
             super().__init__(commands)
 
-    monkeypatch.setattr(firewall, "Running", Recorded)
+    monkeypatch.setattr(ruleset, "Running", Recorded)
     return texts
 
 
 def test_what_is_not_there_is_not_deleted(place: Machine, loaded: list[str]) -> None:
     """The kernel would let nft end ten milliseconds later."""
-    firewall.load(NETWORK)
+    ruleset.load(NETWORK)
     assert ["delete" in text for text in loaded] == [False]
-    assert firewall.is_complete(NETWORK.interface)
+    assert ruleset.is_complete(NETWORK.interface)
 
 
 @pytest.mark.parametrize("family", ["inet", "bridge"])
 def test_what_is_there_is_replaced(place: Machine, loaded: list[str], family: str) -> None:
     """Also by half: a table of another tool's, or of a version before."""
-    table = firewall.table_of(NETWORK.interface)
+    table = table_of(NETWORK.interface)
     place.run("nft", f"table {family} {table} {{ set old {{ type ipv4_addr; }}; }}")
-    firewall.load(NETWORK)
+    ruleset.load(NETWORK)
     assert [text.count("delete table") for text in loaded] == [1]
-    assert firewall.is_complete(NETWORK.interface)
+    assert ruleset.is_complete(NETWORK.interface)
     assert "set old" not in place.run("nft", "list", "ruleset")
 
 
 def test_rules_are_loaded_again(place: Machine, loaded: list[str]) -> None:
     """Once, whatever of them was there."""
-    firewall.load(NETWORK)
+    ruleset.load(NETWORK)
     before = place.run("nft", "list", "ruleset")
-    firewall.load(NETWORK, again=True)
+    ruleset.load(NETWORK, again=True)
     assert place.run("nft", "list", "ruleset") == before
     assert [text.count("delete table") for text in loaded] == [0, 2]

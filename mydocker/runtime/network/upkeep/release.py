@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from mydocker.errors import MydockerError, NetworkError, StoreError
 from mydocker.kernel import netlink, nftables
-from mydocker.runtime.network import bridge, firewall, leases, lifecycle
+from mydocker.runtime.network import firewall, leases, lifecycle
+from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import give_back, listed, read_network_line
 from mydocker.runtime.network.networks import Held
 
@@ -41,9 +42,9 @@ def take_down_idle(directory: str, interface: str) -> None:
     goes with it, if a file defines it. What cannot be removed is a stray that `doctor` lists."""
     try:
         if _is_ownerless(directory, interface):
-            bridge.take_down(directory, interface)
+            up_and_down.take_down(directory, interface)
         else:
-            lifecycle.remove_transient(directory, down=bridge.take_down_if_up)
+            lifecycle.remove_transient(directory, down=up_and_down.take_down_if_up)
     except (MydockerError, OSError):
         pass
 
@@ -57,7 +58,7 @@ def _is_ownerless(directory: str, interface: str) -> bool:
                 return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, interface)
+                up_and_down.take_down(directory, interface)
             return False
     except NetworkError:
         return True
