@@ -299,12 +299,13 @@ def _become(
 class Running:
     """Programs that run side by side, and without `sh`: those that a start waits for."""
 
-    def __init__(self, commands: list[tuple[str, ...]]) -> None:
-        """Start COMMANDS, each in turn. HostError if one cannot be executed, once those before it have ended."""
+    def __init__(self, commands: list[tuple[str, ...]], *, stdout: int | None = None) -> None:
+        """Start COMMANDS, each in turn, which write to the descriptor STDOUT, by default this process's. HostError if
+        one cannot be executed, once those before it have ended."""
         self._started: list[tuple[str, int, int]] = []
         try:
             for command in commands:
-                self._started.append((command[0], *_spawn(command)))
+                self._started.append((command[0], *_spawn(command, stdout)))
         except HostError:
             self._complaints()
             raise
@@ -327,15 +328,24 @@ class Running:
         return complaints
 
 
-def _spawn(command: tuple[str, ...]) -> tuple[int, int]:
-    """Start COMMAND: its process, and a descriptor to read what it complains about."""
+def printed_by(program: str, *arguments: str) -> bytes:
+    """What PROGRAM, run to its end without `sh`, writes to stdout, which is kept in memory. HostError if it fails."""
+    with open(os.memfd_create(program), "rb") as file:
+        Running([(program, *arguments)], stdout=file.fileno()).wait()
+        file.seek(0)
+        return file.read()
+
+
+def _spawn(command: tuple[str, ...], stdout: int | None) -> tuple[int, int]:
+    """Start COMMAND, with STDOUT as `Running` has it: its process, and a descriptor to read what it complains about."""
     reader, writer = os.pipe()
+    streams = [] if stdout is None else [(os.POSIX_SPAWN_DUP2, stdout, 1)]
     try:
         process = os.posix_spawn(
             find(command[0]),
             command,
             {"PATH": PATH, "LC_ALL": "C"},
-            file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)],
+            file_actions=[*streams, (os.POSIX_SPAWN_DUP2, writer, 2)],
             setsigmask=[],
         )
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,14 @@ def test_rules_are_loaded_again(place: Machine, loaded: list[str]) -> None:
     ruleset.load(NETWORK, again=True)
     assert place.run("nft", "list", "ruleset") == before
     assert [text.count("delete table") for text in loaded] == [0, 2]
+
+
+def test_rules_in_chains_of_others_come_and_go_without_sh(place: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its import takes longer than the start of a container, and there is such a chain wherever Docker is."""
+    place.run("nft", "table ip filter { chain FORWARD { type filter hook forward priority filter; policy drop; }; }")
+    monkeypatch.setitem(sys.modules, "sh", None)
+    ruleset.load(NETWORK)
+    assert ruleset.is_complete(NETWORK.interface)
+    assert place.run("nft", "list", "chain", "ip", "filter", "FORWARD").count(NETWORK.interface) == 2
+    ruleset.remove(NETWORK.interface)
+    assert NETWORK.interface not in place.run("nft", "list", "ruleset")

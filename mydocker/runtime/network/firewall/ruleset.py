@@ -4,7 +4,7 @@ of this file."""
 from __future__ import annotations
 
 from mydocker.kernel import nftables
-from mydocker.programs import Running
+from mydocker.programs import Running, printed_by
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network.firewall import table_of
 
@@ -130,14 +130,12 @@ def begin_to_load(network: Network, *, again: bool = False) -> Running:
 def is_complete(interface: str) -> bool:
     """Whether all rules of the network whose bridge is INTERFACE are there, also those in chains of others. Raises
     HostError."""
-    from mydocker.programs import run
-
-    tables = [line.split() for line in run("nft", "list", "tables").decode(errors="replace").splitlines()]
+    tables = [line.split() for line in printed_by("nft", "list", "tables").decode(errors="replace").splitlines()]
     for family, rule in (("inet", f'oifname "{interface}" drop'), ("bridge", "iifname != @veths accept")):
         table = table_of(interface)
         if ["table", family, table] not in tables:
             return False
-        if rule not in run("nft", "list", "table", family, table).decode(errors="replace"):
+        if rule not in printed_by("nft", "list", "table", family, table).decode(errors="replace"):
             return False
     return all(len(_own_rules(family, chain, interface)) > 1 for family, chain in dropping())
 
@@ -172,9 +170,7 @@ def _foreign_rules(interface: str) -> list[str]:
 
 def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `exceptions` has inserted into CHAIN, whatever its policy is by now."""
-    from mydocker.programs import run
-
-    listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
+    listed = printed_by("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
     handles = []
     for line in listed.splitlines():
         rule, _, handle = line.strip().partition(" # handle ")

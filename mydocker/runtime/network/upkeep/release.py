@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from mydocker.errors import MydockerError, NetworkError, StoreError
 from mydocker.kernel import netlink, nftables
-from mydocker.runtime.network import firewall, leases, lifecycle
+from mydocker.runtime.network import firewall, leases
 from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import give_back, listed, read_network_line
-from mydocker.runtime.network.networks import Held
+from mydocker.runtime.network.networks import Held, load
 
 
 def release_listed(run_dir: str) -> list[tuple[str, str]]:
@@ -44,9 +44,17 @@ def take_down_idle(directory: str, interface: str) -> None:
         if _is_ownerless(directory, interface):
             up_and_down.take_down(directory, interface)
         else:
-            lifecycle.remove_transient(directory, down=up_and_down.take_down_if_up)
+            _remove_transient(directory)
     except (MydockerError, OSError):
         pass
+
+
+def _remove_transient(directory: str) -> None:
+    networks, name = os.path.split(directory)
+    if load(networks, name).transient:
+        from mydocker.runtime.network import lifecycle  # which others have no need of
+
+        lifecycle.remove_transient(directory, down=up_and_down.take_down_if_up)
 
 
 def _is_ownerless(directory: str, interface: str) -> bool:
