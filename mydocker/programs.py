@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import time
 
 from mydocker import kernel
@@ -195,6 +194,8 @@ def _send(call: Callable[[int, int], None], receiver: int, number: int) -> None:
 
 def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
     """Wait until the group of PROCESS has ended, at most so many SECONDS, and take its OUTPUT, so that it can go on."""
+    import select  # a library of its own, which no start in a network needs before its container is at work
+
     deadline = time.monotonic() + seconds
     while _group_is_alive(process) and time.monotonic() < deadline:
         if not select.select([output], [], [], _PAUSE)[0] or not os.read(output.fileno(), _LINE_LIMIT):
