@@ -1,4 +1,4 @@
-"""What a client of a keeper is told that ends meanwhile."""
+"""What a client learns of a keeper that ends meanwhile."""
 
 from __future__ import annotations
 
