@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from contextlib import suppress
 
 from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.workers.worker import Role, Worker
-from mydocker.testing.batch.pool_worker import Order, send_order
+from mydocker.testing.batch.pool_worker import Order, letter_of
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping
 
     from mydocker.specs.model.case import CaseSpec
@@ -60,6 +60,13 @@ class WorkerPool:
 
     def start(self, number: int, *, role: Role) -> Worker:
         """Start the spec of that NUMBER. Raises OSError if there can be no worker for it."""
+        letter = letter_of(self._order(number, role))
+        try:
+            return self._start(letter)
+        finally:
+            os.close(letter)
+
+    def _start(self, letter: int) -> Worker:
         pid, pidfd = self.idle.pop() if self.idle else self._spawn()
         try:
             *pipes, (decision, decision_writer) = _pipes(4) if self.keep else [*_pipes(3), (-1, -1)]
@@ -67,17 +74,19 @@ class WorkerPool:
             self._dismiss(pid, pidfd)
             raise
         sent = [writer for _, writer in pipes] + ([decision] if self.keep else [])
-        spec = self.specs[number]
-        role = role.replace(follow=self.follow, publish=self.publish)
-        order = Order(container=spec.container, expect=spec.expect, role=role)
         with suppress(OSError):  # it was killed: its pipes end
-            send_order(self.sockets[pid], order, sent)
-        for writer in sent:
-            os.close(writer)
+            socket.send_fds(self.sockets[pid], [b"1"], [letter, *sent])
+        for descriptor in sent:
+            os.close(descriptor)
         stdout, stderr, finding = (reader for reader, _ in pipes)
         for reader in (stdout, stderr, finding):
             os.set_blocking(reader, False)
         return Worker(pid=pid, pidfd=pidfd, stdout=stdout, stderr=stderr, finding=finding, decision=decision_writer)
+
+    def _order(self, number: int, role: Role) -> Order:
+        spec = self.specs[number]
+        role = role.replace(follow=self.follow, publish=self.publish)
+        return Order(container=spec.container, expect=spec.expect, role=role)
 
     def take_back(self, worker: Worker, *, reusable: bool) -> None:
         """Its case has ended.

@@ -1,9 +1,9 @@
 """A worker of a pool: it runs what it is ordered to, one case after another, and reports on each through the pipes that
 come with its order.
 
-An order is a file in memory, of any size, with the spec as a pickle; it comes over a socket with the pipes. The worker
-closes the finding when all of the case is cleared away: that is the end of a case. One cleanup process waits to clean
-up after each case that it runs.
+An order is a file in memory, of any size. It comes over a socket, together with the write ends for stdout, stderr and
+the finding, and the read end for the decision, if there is one. The worker closes the finding when all of the case is
+cleared away: that is the end of a case. One cleanup process waits to clean up after each case that it runs.
 """
 
 from __future__ import annotations
@@ -37,16 +37,11 @@ class Order(Record):
     role: Role
 
 
-def send_order(channel: socket.socket, order: Order, descriptors: list[int]) -> None:
-    """Order the worker at the other end of CHANNEL to run a case. DESCRIPTORS are the write ends for its stdout, its
-    stderr and the finding, and the read end for the decision, if there is one. Raises OSError; BrokenPipeError if the
-    worker is gone."""
+def letter_of(order: Order) -> int:
+    """A descriptor of a file in memory that has ORDER. Raises OSError."""
     letter = os.memfd_create("order")
-    try:
-        os.write(letter, pickle.dumps(order))  # whole: it is memory
-        socket.send_fds(channel, [b"1"], [letter, *descriptors])
-    finally:
-        os.close(letter)
+    os.write(letter, pickle.dumps(order))  # whole: it is memory
+    return letter
 
 
 def serve(orders: socket.socket, parent: int, environ: Mapping[str, str]) -> NoReturn:
