@@ -505,8 +505,7 @@ def _loaded(code: str, *arguments: str, env: Mapping[str, str] | None = None) ->
 # of texts, plans of others, sizes of images
 NOT_NEEDED = {
     "test": """
-ast difflib hashlib mydocker.runtime.inspect.running_plan mydocker.services.project.down
-mydocker.testing.cases.project typing
+ast difflib mydocker.runtime.inspect.running_plan mydocker.services.project.down mydocker.testing.cases.project typing
 """,
     "up": """
 ast difflib hashlib mydocker.image.tar mydocker.runtime.inspect.running_plan mydocker.services.sequence

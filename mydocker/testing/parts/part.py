@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 from mydocker.errors import UsageError
@@ -123,7 +124,5 @@ def cases_of(cases: Sequence[Case], part: Part) -> list[Case]:
 
 def digest(cases: Sequence[Case]) -> str:
     """What distinguishes the batch of CASES from others: their files, lines and names, wherever it is run."""
-    import hashlib  # and OpenSSL with it, which only parts need
-
     listed = json.dumps([[*case.key, case.ordinal] for case in cases])
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()[:16]
