@@ -31,6 +31,21 @@ def test_two_workers_at_most_for_all_that_run_one_after_another(alpine: Command,
     assert len(re.findall(r"\b(?:clone3?|v?fork)\(", trace.read_text())) in (1 + 2 + 5, 1 + 4 + 5)
 
 
+def test_a_worker_looks_once_at_what_is_the_same_for_all_of_its_cases(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """The filter in the store, what the host is, and modules, of which the spawner has imported all."""
+    _write(tmp_path, *[(str(number), "true", ", network_mode: none, expect: {stdout: ''}") for number in range(5)])
+    trace = tmp_path / "trace"
+    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,clone", "-o", str(trace)])
+    assert watched("test", "-j", "1", "x.smoke.yaml", cwd=tmp_path).code == 0
+    lines = trace.read_text().splitlines()
+    workers = {line.split()[0] for line in lines if "CLONE_NEWPID" in line}
+    opened = [line for line in lines if re.match(r"\d+ +openat\(", line) and line.split()[0] in workers]
+    assert len([line for line in opened if f'"{alpine.store}/refs/' in line]) == 5
+    for once in (f'"{alpine.store}/seccomp/', '"/proc/self/ns/net"'):
+        assert len([line for line in opened if once in line]) == len(workers)
+    assert not [line for line in opened if re.search(r"\.(py|pyc|so)\b", line)]
+
+
 def test_a_case_does_not_hear_of_those_before_it(alpine: Command, tmp_path: pathlib.Path) -> None:
     """Neither their directories, nor their output, nor their descriptors, nor what they did with their umask."""
     look = "ls -l /proc/self/fd | wc -l; umask; pwd; ls /tmp; ulimit -n; echo /proc/[0-9]*"

@@ -65,15 +65,10 @@ def test_it_has_nothing_in_memory_that_workers_do_not_need() -> None:
 
 
 @pytest.mark.root
-def test_a_worker_imports_nothing(alpine: Command, tmp_path: pathlib.Path) -> None:
-    """All that it needs for such a case, the spawner has imported; the other processes are not looked at."""
-    case = "{image: alpine, command: ['true'], network_mode: none, expect: {stdout: ''}}\n"
-    (tmp_path / "x.smoke.yaml").write_text(case)
-    trace = tmp_path / "trace"
-    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,clone", "-o", str(trace)])
-    done = watched("test", "-j", "1", "x.smoke.yaml", cwd=tmp_path)
-    assert done.code == 0
-    lines = trace.read_text().splitlines()
-    [worker] = {line.split()[0] for line in lines if "CLONE_NEWPID" in line}
-    opened = [line for line in lines if re.match(rf"{worker} +openat\(", line)]
-    assert opened and not [line for line in opened if re.search(r"\.(py|pyc|so)\b", line)]
+@pytest.mark.parametrize("more", [["--list"], ["-j", "1"]])
+def test_a_caller_may_have_sigchld_ignored(alpine: Command, tmp_path: pathlib.Path, more: list[str]) -> None:
+    """Then the kernel waits for the spawner, and its workers wait for their own processes all the same."""
+    (tmp_path / "x.smoke.yaml").write_text("{image: alpine, command: ['true'], network_mode: none}\n")
+    ignoring = replace(alpine, prefix=["env", "--ignore-signal=CHLD"])
+    done = ignoring("test", *more, "x.smoke.yaml", cwd=tmp_path)
+    assert (done.code, done.stderr) == (0, b"")

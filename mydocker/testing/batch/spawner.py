@@ -16,7 +16,7 @@ import socket
 from contextlib import suppress
 
 from mydocker import kernel
-from mydocker.kernel.signals import signal
+from mydocker.kernel.signals import send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.services.workers.worker import settle
 from mydocker.testing.batch.pool_worker import serve
@@ -38,7 +38,7 @@ class Spawner:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
-        self.pid = 0
+        self.pid, self.pidfd = 0, -1
         self.channel: socket.socket | None = None
 
     def __enter__(self) -> Spawner:
@@ -70,8 +70,10 @@ class Spawner:
         if self.channel:
             self.channel.close()
             self.channel = None
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            send(self.pidfd, signal.SIGKILL)
+            os.close(self.pidfd)
+            with suppress(ChildProcessError):  # the caller has SIGCHLD ignored
+                os.waitpid(self.pid, 0)
 
     def _request(self, worker_end: socket.socket) -> int:
         """The number of a worker that takes its orders at WORKER_END."""
@@ -94,14 +96,18 @@ class Spawner:
     def _start(self) -> socket.socket:
         own_end, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
-        with its_end:
-            try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # none is for the spawner
+        try:
+            with its_end:
                 self.pid = os.fork()
-            except OSError:
-                own_end.close()
-                raise
-            if self.pid == 0:
-                _stand_by(its_end, parent, self.environ)
+                if self.pid == 0:
+                    _stand_by(its_end, parent, self.environ)
+            self.pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            own_end.close()  # so that it ends, if there is one
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         own_end.settimeout(_PATIENCE)
         self.channel = own_end
         return own_end
@@ -113,6 +119,7 @@ def _stand_by(requests: socket.socket, parent: int, environ: Mapping[str, str]) 
     gc.freeze()
     try:
         settle(parent)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # its workers wait for processes
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):  # who reads what mydocker writes does not wait for this process
             os.dup2(nothing, number)
