@@ -518,7 +518,7 @@ COLLECTED = """
 from mydocker.cli import main
 early = []
 def note(phase, info):
-    if not hasattr(sys.modules.get("mydocker.cli.commands.test"), "test_command"):
+    if not hasattr(sys.modules.get("mydocker.cli.testing.batch"), "run"):
         early.append(info)
 gc.callbacks.append(note)
 main()
