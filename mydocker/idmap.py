@@ -150,7 +150,7 @@ def assign(process: int, ids: IdMap) -> None:
 
     maps = ((PROGRAMS[0], ids.users), (PROGRAMS[1], ids.groups))
     try:
-        programs.run_together([(program, str(process), *_numbers(extents)) for program, extents in maps])
+        programs.Running([(program, str(process), *_numbers(extents)) for program, extents in maps]).wait()
     except HostError as error:
         hint = "the ranges of this user in /etc/subuid and /etc/subgid must be free to use; see mydocker doctor"
         raise HostError(error.message, hint=error.hint or hint) from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import time
 
 from mydocker import kernel
@@ -195,6 +194,8 @@ def _send(call: Callable[[int, int], None], receiver: int, number: int) -> None:
 
 def _await_end(process: Any, output: BinaryIO, seconds: float) -> None:
     """Wait until the group of PROCESS has ended, at most so many SECONDS, and take its OUTPUT, so that it can go on."""
+    import select  # a library of its own, which no start in a network needs before its container is at work
+
     deadline = time.monotonic() + seconds
     while _group_is_alive(process) and time.monotonic() < deadline:
         if not select.select([output], [], [], _PAUSE)[0] or not os.read(output.fileno(), _LINE_LIMIT):
@@ -296,38 +297,56 @@ def _become(
         os._exit(127)
 
 
-def run_together(commands: list[tuple[str, ...]]) -> None:
-    """Run COMMANDS side by side, to their ends and without `sh`: for what a start waits for. HostError if one fails."""
-    running, complaints = [], []
-    failure: HostError | None = None
-    for command in commands:
+class Running:
+    """Programs that run side by side, and without `sh`: those that a start waits for."""
+
+    def __init__(self, commands: list[tuple[str, ...]], *, stdout: int | None = None) -> None:
+        """Start COMMANDS, each in turn, which write to the descriptor STDOUT, by default this process's. HostError if
+        one cannot be executed, once those before it have ended."""
+        self._started: list[tuple[str, int, int]] = []
         try:
-            running.append((command[0], *_spawn(command)))
-        except HostError as error:
-            failure = error
-            break
-    for program, process, reader in running:
-        with open(reader, "rb") as stderr:
-            printed = stderr.read()
-        _, status = os.waitpid(process, 0)
-        if status:
-            words = printable(printed[:_SHOWN]) or "it printed nothing"
-            complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
-    if failure:
-        raise failure
-    if complaints:
-        raise HostError("; ".join(complaints))
+            for command in commands:
+                self._started.append((command[0], *_spawn(command, stdout)))
+        except HostError:
+            self._complaints()
+            raise
+
+    def wait(self) -> None:
+        """Wait until all have ended. HostError if one has failed; it says so once."""
+        if complaints := self._complaints():
+            raise HostError("; ".join(complaints))
+
+    def _complaints(self) -> list[str]:
+        """What those say that have failed, when all have ended."""
+        complaints, started, self._started = [], self._started, []
+        for program, process, reader in started:
+            with open(reader, "rb") as stderr:
+                printed = stderr.read()
+            _, status = os.waitpid(process, 0)
+            if status:
+                words = printable(printed[:_SHOWN]) or "it printed nothing"
+                complaints.append(f"{program} failed with status {os.waitstatus_to_exitcode(status)}: {words}")
+        return complaints
 
 
-def _spawn(command: tuple[str, ...]) -> tuple[int, int]:
-    """Start COMMAND: its process, and a descriptor to read what it complains about."""
+def printed_by(program: str, *arguments: str) -> bytes:
+    """What PROGRAM, run to its end without `sh`, writes to stdout, which is kept in memory. HostError if it fails."""
+    with open(os.memfd_create(program), "rb") as file:
+        Running([(program, *arguments)], stdout=file.fileno()).wait()
+        file.seek(0)
+        return file.read()
+
+
+def _spawn(command: tuple[str, ...], stdout: int | None) -> tuple[int, int]:
+    """Start COMMAND, with STDOUT as `Running` has it: its process, and a descriptor to read what it complains about."""
     reader, writer = os.pipe()
+    streams = [] if stdout is None else [(os.POSIX_SPAWN_DUP2, stdout, 1)]
     try:
         process = os.posix_spawn(
             find(command[0]),
             command,
             {"PATH": PATH, "LC_ALL": "C"},
-            file_actions=[(os.POSIX_SPAWN_DUP2, writer, 2)],
+            file_actions=[*streams, (os.POSIX_SPAWN_DUP2, writer, 2)],
             setsigmask=[],
         )
     except OSError as error:

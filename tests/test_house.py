@@ -71,7 +71,7 @@ mydocker.specs.values mydocker.specs.values.capability
 
 # and to run it in a network, whose bridge is there
 WARM_NETWORK = """
-mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.programs mydocker.runtime.network
+mydocker.kernel.netlink mydocker.kernel.nftables mydocker.number mydocker.runtime.network
 mydocker.runtime.network.addresses mydocker.runtime.network.bridge mydocker.runtime.network.connections
 mydocker.runtime.network.firewall mydocker.runtime.network.leases mydocker.runtime.network.networks
 mydocker.runtime.plan.networks mydocker.specs.model.parts
@@ -518,7 +518,7 @@ COLLECTED = """
 from mydocker.cli import main
 early = []
 def note(phase, info):
-    if not hasattr(sys.modules.get("mydocker.cli.commands.test"), "test_command"):
+    if not hasattr(sys.modules.get("mydocker.cli.testing.batch"), "run"):
         early.append(info)
 gc.callbacks.append(note)
 main()

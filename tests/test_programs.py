@@ -70,7 +70,7 @@ def test_a_program_that_cannot_be_executed_is_named(
     monkeypatch.setattr(programs, "find", lambda name, path=str(tmp_path): find(name, path=path))
     with pytest.raises(HostError, match=f"cannot run newuidmap.*{words}"):
         if together:
-            programs.run_together([("newuidmap", "1")])
+            programs.Running([("newuidmap", "1")])
         else:
             programs.run("newuidmap", path=str(tmp_path))
 

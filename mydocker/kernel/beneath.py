@@ -125,6 +125,17 @@ def make_directory(root: int, path: str) -> int:
     return make_target(root, path, directory=True)
 
 
+def create_file(root: int, path: str) -> int:
+    """Create PATH below ROOT, an empty file, in a directory that is there; a descriptor of it, to mount on. OSError if
+    something has that name, and LaunchError if the directory is a link."""
+    parent, name = os.path.split(path)
+    above = open_existing(root, parent, follow=False, directory=True)
+    try:
+        return os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=above)
+    finally:
+        os.close(above)
+
+
 def _create(root: int, path: str, *, directory: bool, follow: bool) -> str:
     """Create the last component of PATH; the path to open next, another one if a dangling link is there."""
     parent, name = os.path.split(path.rstrip("/"))

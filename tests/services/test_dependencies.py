@@ -261,7 +261,7 @@ CRASHES = "echo start >> /srv/log; [ -e /srv/again ] || { touch /srv/again; exit
 def test_a_service_that_is_started_again(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
     """By its restart policy, before another one sees it healthy. `post_start` is executed each time, once it has."""
     more = {"restart": "on-failure", "post_start": "[{command: [sh, -c, 'sleep 0.1; echo hook >> /srv/log']}]"}
-    db = _spec("db", CRASHES, healthcheck="{test: test -e /tmp/up, interval: 1s}", **more)
+    db = _spec("db", CRASHES, healthcheck="{test: test -e /tmp/up, interval: 1s, retries: 60}", **more)
     web = _spec("web", "cat /srv/log; echo end >> /srv/log", depends_on=HEALTHY)
     (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{web}")
     done = alpine(command, "x.smoke.yaml", cwd=tmp_path)
@@ -368,7 +368,7 @@ def test_a_batch_that_is_interrupted_before_a_service_is_stopped(alpine: Command
 @pytest.mark.parametrize("command", ["test", "up"])
 def test_a_service_that_ends_while_it_is_to_be_stopped(alpine: Command, tmp_path: pathlib.Path, command: str) -> None:
     """By its own `pre_stop`, with and without a restart policy."""
-    more = {"pre_stop": "[[sh, -c, 'kill 1; sleep 1000']]"}
+    more = {"pre_stop": "[[sh, -c, 'while :; do kill 1; sleep 0.1; done']]"}
     db, one = _server("db", **more), _server("one", restart="always", **more)
     (tmp_path / "x.smoke.yaml").write_text(f"{db}---\n{one}---\n{_spec('web', 'true', depends_on='[db, one]')}")
     done = alpine(command, "x.smoke.yaml", cwd=tmp_path)

@@ -21,7 +21,7 @@ command: [sh, -c, 'trap "exit 0" TERM; sleep 0.2; touch /tmp/up; while :; do sle
 {1}
 expect: {{within: {2}, {3}}}
 """
-HEALTHY = "healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 1s}"
+HEALTHY = "healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 1s, retries: 60}"
 SICK = "healthcheck: {test: [CMD-SHELL, 'echo sick; exit 3'], interval: 1s}"
 SHORT = "healthcheck: {test: [CMD, 'false'], interval: 100ms, retries: 1}"
 

@@ -21,14 +21,29 @@ def _write(directory: pathlib.Path, *cases: tuple[str, str, str]) -> None:
 
 
 def test_two_workers_at_most_for_all_that_run_one_after_another(alpine: Command, tmp_path: pathlib.Path) -> None:
-    """Of each case there is the clone that becomes its command; the others are the workers, of whom one clears away
-    while the other begins, and their cleanup processes. In a network it takes nft(8) besides, once."""
+    """Of each case there is the clone that becomes its command; the others are the spawner, the workers, of whom one
+    clears away while the other begins, and their cleanup processes. In a network it takes nft(8) besides, once."""
     _write(tmp_path, *[(str(number), "true", ", network_mode: none") for number in range(5)])
     trace = tmp_path / "trace"
     watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=clone,clone3,fork,vfork", "-o", str(trace)])
     done = watched("test", "-j", "1", "x.smoke.yaml", cwd=tmp_path)
     assert done.code == 0 and b"5 passed" in done.stdout
-    assert len(re.findall(r"\b(?:clone3?|v?fork)\(", trace.read_text())) in (2 + 5, 4 + 5)
+    assert len(re.findall(r"\b(?:clone3?|v?fork)\(", trace.read_text())) in (1 + 2 + 5, 1 + 4 + 5)
+
+
+def test_a_worker_looks_once_at_what_is_the_same_for_all_of_its_cases(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """The filter in the store, what the host is, and modules, of which the spawner has imported all."""
+    _write(tmp_path, *[(str(number), "true", ", network_mode: none, expect: {stdout: ''}") for number in range(5)])
+    trace = tmp_path / "trace"
+    watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,clone", "-o", str(trace)])
+    assert watched("test", "-j", "1", "x.smoke.yaml", cwd=tmp_path).code == 0
+    lines = trace.read_text().splitlines()
+    workers = {line.split()[0] for line in lines if "CLONE_NEWPID" in line}
+    opened = [line for line in lines if re.match(r"\d+ +openat\(", line) and line.split()[0] in workers]
+    assert len([line for line in opened if f'"{alpine.store}/refs/' in line]) == 5
+    for once in (f'"{alpine.store}/seccomp/', '"/proc/self/ns/net"'):
+        assert len([line for line in opened if once in line]) == len(workers)
+    assert not [line for line in opened if re.search(r"\.(py|pyc|so)\b", line)]
 
 
 def test_a_case_does_not_hear_of_those_before_it(alpine: Command, tmp_path: pathlib.Path) -> None:

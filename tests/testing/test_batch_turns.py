@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from mydocker.testing.batch.batch import Batch, Limits
+from mydocker.testing.batch.spawner import Spawner
 
 
 def test_no_event_of_a_descriptor_is_taken_for_one_of_another_that_has_its_number_now() -> None:
-    batch = Batch([], limits=Limits(jobs=1), environ={})
+    batch = Batch([], limits=Limits(jobs=1), spawner=Spawner({}))
     first, second = (_readable() for _ in range(2))
     quiet, _writer = os.pipe()
     called = []

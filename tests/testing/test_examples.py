@@ -17,6 +17,7 @@ from lab.places import ROOT
 from mydocker.services.case import Case, JudgedCase
 from mydocker.specs.model.expect import RUNNING, Check, Expect, Matcher
 from mydocker.testing.batch.batch import Batch, Limits
+from mydocker.testing.batch.spawner import Spawner
 from mydocker.testing.cases.collect import collect
 
 REPORT = ROOT / "tests" / "reports" / "failures.txt"
@@ -165,8 +166,9 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     alone = [case.replace(number=number) for number, case in enumerate(turned) if case.file not in apart]
 
     def judge(batch: list[Case]) -> dict[int, JudgedCase]:
-        results = Batch(batch, limits=Limits(jobs=8), environ=mydocker.environment).results()
-        return {result.case.number: result for result in results}
+        with Spawner(mydocker.environment) as spawner:
+            results = Batch(batch, limits=Limits(jobs=8), spawner=spawner).results()
+            return {result.case.number: result for result in results}
 
     judged = judge(alone)
     for number, mutant in enumerate(turned):

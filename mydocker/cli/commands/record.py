@@ -19,6 +19,7 @@ from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.nodes.yaml import escape, write_documents
 from mydocker.specs.render.normal_form import normal_form
 from mydocker.testing.batch.batch import INTERRUPTED, Batch, Limits
+from mydocker.testing.batch.spawner import Spawner
 from mydocker.testing.cases.record import questions, recorded
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def _title(words: list[str], spec: ContainerSpec) -> str:
 def _run(spec: ContainerSpec, before: list[Finding]) -> Finding | None:
     """The finding of one more run, in which those BEFORE decide what is inspected; None if it was interrupted."""
     asking = CaseSpec(container=spec, expect=questions(before))
-    batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), environ=os.environ, warn=warn)
-    [result] = batch.results()
+    with Spawner(os.environ) as spawner:
+        batch = Batch([Case(number=0, spec=asking, file="", line=0)], limits=Limits(), spawner=spawner, warn=warn)
+        [result] = batch.results()
     if batch.stopped == INTERRUPTED:
         return None
     finding = result.finding

@@ -21,6 +21,10 @@ class Hook(Operation):
     environment: tuple[str, ...] = ()
 
     @property
+    def of_network(self) -> bool:
+        return True
+
+    @property
     def title(self) -> str:
         return f"the hook {self.path} for"
 

@@ -58,7 +58,7 @@ def examine(store: Store) -> tuple[HostCheck, ...]:
         with RunDirectory(f"{store.containers}/doctor-{os.getpid()}") as directory:
             findings += _steps(host, directory.path)
             findings += _limits(host, directory.path)
-            findings += _network(host, store, directory.path)
+            findings += _network(host, store)
     except MydockerError as error:
         findings.append(HostCheck(name="store", state=MISSING, detail=error.message, hint=error.hint, essential=True))
     return (*findings, *_firewalls(store), _seccomp(), _strays(store), _platforms())
@@ -247,8 +247,8 @@ def _seccomp() -> HostCheck:
     return HostCheck(name="seccomp", state=OK, detail="libseccomp compiles the filters")
 
 
-def _network(host: Host, store: Store, run_dir: str) -> Iterator[HostCheck]:
-    is_private, detail, hint = network.default_network(host, run_dir)
+def _network(host: Host, store: Store) -> Iterator[HostCheck]:
+    is_private, detail, hint = network.default_network(host)
     yield HostCheck(name="network", state=OK if is_private else WEAKER, detail=detail, hint=hint)
     if is_private and not host.rootless and (found := network.obstacle(store.networks)):
         yield HostCheck(name="forwarding", state=WEAKER, detail=found[0], hint=found[1])

@@ -7,8 +7,9 @@ import os
 from mydocker import programs
 from mydocker.errors import HostError, MydockerError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import DEFAULT, firewall, trial
+from mydocker.runtime.network import DEFAULT, trial
 from mydocker.runtime.network.default_mode import NET_ADMIN, TUN, refusal
+from mydocker.runtime.network.firewall import ruleset
 from mydocker.runtime.network.networks import load
 from mydocker.runtime.network.trial import attempt
 
@@ -19,10 +20,9 @@ _MODULES = "load the kernel modules bridge, veth and nf_tables"
 _IN_A_CONTAINER = "inside another container, start that one with --cap-add NET_ADMIN"
 
 
-def default_network(host: Host, run_dir: str) -> tuple[bool, str, str | None]:
-    """Whether containers get a private network on HOST; what they get, and what would help. RUN_DIR is a directory for
-    temporary files."""
-    reason = refusal(host) or attempt(lambda: _bring_up(run_dir), ids=host.ids)
+def default_network(host: Host) -> tuple[bool, str, str | None]:
+    """Whether containers get a private network on HOST; what they get, and what would help."""
+    reason = refusal(host) or attempt(_bring_up, ids=host.ids)
     if not reason:
         return True, "containers get a private network (bridge) unless --network is set", None
     return False, f"containers share the host's network unless --network is set: {reason}", _remedy(host)
@@ -50,10 +50,9 @@ def _lacking(program: str) -> str | None:
     return None
 
 
-def _bring_up(run_dir: str) -> None:
+def _bring_up() -> None:
     """What a network is made of, and the firewall, in a network namespace that ends with this process."""
-    network = trial.bring_up()
-    firewall.load(network, directory=run_dir)
+    ruleset.load(trial.bring_up())
 
 
 def obstacle(networks: str) -> tuple[str, str] | None:

@@ -10,8 +10,10 @@ import shlex
 
 from mydocker.errors import LaunchError, NetworkError
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import HOSTS, Network, Subnet, bridge, firewall
+from mydocker.runtime.network import HOSTS, Network, Subnet
 from mydocker.runtime.network.addresses import mac_of
+from mydocker.runtime.network.bridge import up_and_down
+from mydocker.runtime.network.firewall import ruleset
 from mydocker.runtime.network.networks import load
 from mydocker.runtime.network.resolvers import PUBLIC, UPSTREAM
 from mydocker.runtime.network.subnets import parse_subnet
@@ -72,7 +74,7 @@ def beyond(plan: LaunchPlan) -> Iterator[str]:
 def take_down(plan: LaunchPlan) -> Iterator[str]:
     """The function TAKE_DOWN, defined before anything is made."""
     yield _TAKE_DOWN
-    for family, chain in firewall.dropping():
+    for family, chain in ruleset.dropping():
         listed = f"nft -a list chain {family} {chain.table} {chain.name}"
         rules = """awk -v name='"'"$bridge"'"' 'index($0, name) { print $NF }'"""
         yield f"    for bridge in $bridges; do for handle in $({listed} | {rules}); do"
@@ -107,7 +109,7 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
         subnet=Subnet(network="$subnet", gateway="$gateway"),
         internal=internal,
     )
-    mtu = (known.mtu if (known := _on_disk(plan, attachment.name)) else None) or bridge.uplink_mtu()
+    mtu = (known.mtu if (known := _on_disk(plan, attachment.name)) else None) or up_and_down.uplink_mtu()
     yield ""
     yield f"# Network {attachment.name}"
     yield f'bridge=mdsh$$-{index}; bridges="$bridges $bridge"'
@@ -116,8 +118,8 @@ def _bridge(plan: LaunchPlan, attachment: NetworkAttachment, index: int, *, inte
     yield f'mtu={mtu}; ip link add "$bridge" mtu "$mtu" type bridge'
     yield 'for each in forwarding route_localnet; do echo 1 > "/proc/sys/net/ipv4/conf/$bridge/$each"; done'
     yield "nft -f - <<RULES"
-    yield "\n".join(line for line in firewall.rules(network).splitlines() if line.strip())
-    yield from firewall.exceptions("$bridge")
+    yield "\n".join(line for line in ruleset.rules(network).splitlines() if line.strip())
+    yield from ruleset.exceptions("$bridge")
     yield 'add element bridge mydocker-$bridge veths { "v$bridge" }'
     yield 'add element bridge mydocker-$bridge macs { "v$bridge" . $mac }'
     yield 'add element bridge mydocker-$bridge members { "v$bridge" . $mac . $address }'

@@ -43,7 +43,7 @@ def prepare(
     `plan`."""
     store = open_store(environ)
     image = get_image(spec, store=store, environ=environ, progress=progress)
-    return plan_launch(spec, image, store=store, environ=environ, lend_program=lend_program, inspect_only=inspect_only)
+    return plan_launch(spec, image, store=store, lend_program=lend_program, inspect_only=inspect_only)
 
 
 def open_store(environ: Mapping[str, str]) -> Store:
@@ -51,6 +51,11 @@ def open_store(environ: Mapping[str, str]) -> Store:
     store = Store.open(environ)
     store.prepare_containers()
     return store
+
+
+def host_of(store: Store) -> Host:
+    """This host, for containers whose images are in STORE."""
+    return inspect_host(ids=store.ids, file_system=store.state_file_system)
 
 
 def get_image(
@@ -96,20 +101,20 @@ def plan_launch(
     image: StoredImage | None,
     *,
     store: Store,
-    environ: Mapping[str, str],
+    host: Host | None = None,
     lend_program: bool = False,
     inspect_only: bool = False,
     container_id: str = "",
     scratch: str = "",
 ) -> LaunchPlan:
-    """Plan the launch of SPEC on IMAGE, of `get_image`. `lend_program`, `inspect_only`: see `plan`. CONTAINER_ID and
-    SCRATCH, a directory for what it writes, are those of a container that is started again and again."""
+    """Plan the launch of SPEC on IMAGE, of `get_image`, and on HOST, of `host_of`. `lend_program`, `inspect_only`: see
+    `plan`. CONTAINER_ID and SCRATCH, for what it writes, are those of a container that is started again and again."""
     if image and spec.expand:
         from mydocker.runtime.plan.expand_variables import expanded
 
         spec = expanded(spec, image.config.env, path=DEFAULT_PATH)
     containers = store.containers
-    host = inspect_host(ids=store.ids, file_system=store.state_file_system)
+    host = host or host_of(store)
     container_id = container_id or new_id()
     spec, changes = _settled(spec, host, containers)
     if spec.userns_mode != "host" or spec.id_maps:
@@ -218,6 +223,8 @@ def run(
 ) -> Outcome:
     """Launch PLAN and wait for its end, after removing what killed runs have left. See `launch`."""
     sweep(plan.containers)
+    if plan.networks:  # before this process is copied: each page that an import changes is copied then
+        import mydocker.runtime.network.connections  # noqa: F401
 
     def run_once() -> Outcome:
         return launch(

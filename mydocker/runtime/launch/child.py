@@ -44,7 +44,8 @@ class ChildFds(Record):
     """What the parent has opened and read for the child."""
 
     report: int  # the pipe for failures
-    start: tuple[int, int]  # a pipe: the child may begin once its id maps are written and its cleanup process knows it
+    # a pipe: the child may begin once its id maps are written and its cleanup process knows it, see `_wait_for_start`
+    start: tuple[int, int]
     streams: tuple[int, ...]  # the ends of pipes that become 0 to 2, NULL for /dev/null; none with a terminal
     terminal: int | None  # a socket over which the master of a new terminal is sent
     cgroups: tuple[int, ...]  # the open cgroup.procs of the cgroups to join
@@ -97,8 +98,8 @@ def child_main(plan: LaunchPlan, fds: ChildFds, *, is_clean: bool = False) -> No
         _set_oom_score(plan)
         _map_single_id(plan, fds)
         _join_cgroups(plan, fds.cgroups)
-        _name_and_connect(plan, fds)
-        root = _build_tree(plan, fds)
+        _take_names(plan, fds)
+        root = _build_and_connect(plan, fds)
         begun = _send_view(fds, root, plan.run_dir) if fds.view_sender else -1
         if not plan.argv:  # nothing but the tree is needed
             os._exit(0)
@@ -122,11 +123,33 @@ def _wait_for_start(plan: LaunchPlan, start_end: int, start: int) -> None:
     os.close(start)
     if not os.read(start_end, 1):
         os._exit(LaunchError.exit_code)
-    os.close(start_end)
+    if not is_connected_meanwhile(plan):
+        os.close(start_end)
     if plan.own_ids:
         from mydocker.kernel.enter import be_root
 
         be_root()
+
+
+def is_connected_meanwhile(plan: LaunchPlan) -> bool:
+    """Whether the child of PLAN builds its tree while its parent gives it interfaces. Not where something in the tree
+    is about them, nor where another process or program goes on for it before, nor where it is in a user namespace."""
+    is_plain = not (plan.ids or plan.has_outer_init or plan.init or plan.pre_start)
+    return bool(plan.networks) and is_plain and not any(operation.of_network for operation in plan.operations)
+
+
+def _build_and_connect(plan: LaunchPlan, fds: ChildFds) -> int:
+    """Mount the root and everything in it, and connect the container to its networks; a descriptor of the root."""
+    if not is_connected_meanwhile(plan):
+        _connect(plan, fds)
+        return _build_tree(plan, fds)
+    root = _build_tree(plan, fds)
+    start_end, _ = fds.start
+    if not os.read(start_end, 1):  # as in `_wait_for_start`
+        os._exit(LaunchError.exit_code)
+    os.close(start_end)
+    _connect(plan, fds)
+    return root
 
 
 def _is_traceable_while_standing_by(plan: LaunchPlan) -> bool:
@@ -276,7 +299,8 @@ def _join_cgroups(plan: LaunchPlan, cgroup_fds: tuple[int, ...]) -> None:
         kernel.unshare(kernel.CLONE_NEWCGROUP)
 
 
-def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
+def _take_names(plan: LaunchPlan, fds: ChildFds) -> None:
+    """Take the names that a container has for itself: of IPC objects, of a host, of keys."""
     if fds.ipc is not None:
         from mydocker.kernel.enter import enter_namespace
 
@@ -286,6 +310,10 @@ def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
         kernel.sethostname(plan.hostname)
         if plan.domainname:
             kernel.setdomainname(plan.domainname)
+    leave_keyring()
+
+
+def _connect(plan: LaunchPlan, fds: ChildFds) -> None:
     if fds.leases:
         from mydocker.runtime.network import bridge
 
@@ -306,7 +334,6 @@ def _name_and_connect(plan: LaunchPlan, fds: ChildFds) -> None:
         except PermissionError:  # without CAP_NET_ADMIN, as inside another container, it stays down
             pass
         _open_network(plan)
-    leave_keyring()
 
 
 def _open_network(plan: LaunchPlan) -> None:

@@ -14,7 +14,7 @@ from mydocker.image.store import Store
 from mydocker.kernel.signals import Signals, send, signal
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command import Stack, Started
-from mydocker.runtime.launch.child import ChildFds, child_main
+from mydocker.runtime.launch.child import ChildFds, child_main, is_connected_meanwhile
 from mydocker.runtime.launch.cleanup_process import CleanupProcess, RunWatch
 from mydocker.runtime.launch.run_directory import RunDirectory, record_plan
 from mydocker.runtime.seccomp import program
@@ -319,8 +319,11 @@ def _clone_child(plan: LaunchPlan, fds: ChildFds) -> tuple[int, int]:
 
 def _let_begin(plan: LaunchPlan, pid: int, start: int, connections: Connections | None) -> None:
     """Let the child begin, once it has its interfaces, and its id maps are written: only a process outside of its user
-    namespace, as this one, may write those of more than one id (user_namespaces(7))."""
+    namespace, as this one, may write those of more than one id (user_namespaces(7)). If it `is_connected_meanwhile`, it
+    begins at once, and goes on."""
     os.symlink(str(pid), f"{plan.run_dir}/process")
+    if is_connected_meanwhile(plan):
+        os.write(start, b"1")
     if connections:
         connections.attach(pid)
     if plan.rootless and not plan.rootless.is_single and not connections and not plan.joined:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 
 PLAN, EXEC = "plan", "exec"  # files of the directory
+_CHUNK = 1 << 16
 _FORMAT = 4  # of marshal: every version of Python that mydocker runs with reads it
 
 
@@ -196,8 +197,8 @@ def record_plan(plan: LaunchPlan, pid: int, program: bytes) -> None:
     operations = tuple(each.replace(content="") if "content" in each.fields else each for each in plan.operations)
     text = f"{pid} {began}\n{plan.replace(operations=operations, stdin=None)!r}\n"
     try:
-        _write_private(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT))
-        _write_private(plan, PLAN, text.encode(errors="surrogateescape"))
+        _write(plan, EXEC, marshal.dumps(_exec_facts(plan, pid, began, program), _FORMAT), mode=0o600)
+        _write(plan, PLAN, text.encode(errors="surrogateescape"), mode=0o600)
     except OSError:
         pass
 
@@ -234,14 +235,6 @@ def _exec_facts(plan: LaunchPlan, pid: int, began: int, program: bytes) -> dict[
     }
 
 
-def _write_private(plan: LaunchPlan, name: str, content: bytes) -> None:
-    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, content)
-    finally:
-        os.close(file)
-
-
 def _hosts(plan: LaunchPlan) -> str:
     """/etc/hosts of a container that is in no network. With the host's network, its names resolve as on the host."""
     shared = "net" not in plan.namespaces
@@ -251,17 +244,29 @@ def _hosts(plan: LaunchPlan) -> str:
     return f"{names.rstrip()}\n{more}{host_line}"
 
 
-def _write(plan: LaunchPlan, name: str, text: str) -> None:
-    with open(f"{plan.run_dir}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(text)
+def _write(plan: LaunchPlan, name: str, content: str | bytes, *, mode: int = 0o644) -> None:
+    """Make file NAME of the run directory, without the machinery of `open`: these are a start's own files."""
+    left = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+    file = os.open(f"{plan.run_dir}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)
 
 
 def _host_file(path: str) -> str:
+    content = b""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while part := os.read(file, _CHUNK):
+                content += part
+        finally:
+            os.close(file)
     except OSError:
         return ""
+    return content.decode(errors="surrogateescape")
 
 
 def sweep(containers: str) -> None:

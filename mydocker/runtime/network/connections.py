@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
+    from mydocker.runtime.network.bridge.up_and_down import Rising
     from mydocker.runtime.network.name_server import NameServer
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
@@ -54,6 +55,7 @@ class Connections:
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
+        self._rising: tuple[Rising, Held] | None = None  # the last bridge, while nft loads its firewall
         self._relay: PortRelay | None = None
         self.name_server: NameServer | None = None  # if the networks have names
 
@@ -62,7 +64,10 @@ class Connections:
         try:
             reservation = self._reserve()
             for index in range(len(self.plan.networks)):
+                self._await_bridge()  # who waits for the lock of a network has that of no other one
                 self._join(index)
+            if self.plan.has_names or reservation:
+                self._await_bridge()
             if self.plan.has_names:
                 self._introduce()
             if reservation:
@@ -114,17 +119,33 @@ class Connections:
         except FileNotFoundError:
             _restore_firewall(lease)  # with these ports
 
-    def bring_up(self, held: Held) -> tuple[Link, Network]:
-        """The bridge of a network that is locked, and the network, which may have got another subnet by that."""
-        return bridge.ensure_up(held.directory, held.network, lock=held.lock)
+    def bring_up(self, held: Held) -> tuple[Link, Network, Rising | None]:
+        """The bridge of a network that is locked, and the network, which may have got another subnet by that; what is
+        left to do until it is up."""
+        if link := bridge.find_up(held.directory, held.network):
+            return link, held.network, None
+        from mydocker.runtime.network.bridge import up_and_down
+
+        return up_and_down.begin_up(held.directory, held.network, lock=held.lock)
+
+    def _await_bridge(self) -> None:
+        """See that the last bridge is up: until then, nft works while the start of the container goes on."""
+        if self._rising:
+            (rising, held), self._rising = self._rising, None
+            try:
+                rising.finish()
+            finally:
+                held.__exit__()
 
     def _join(self, index: int) -> None:
-        """Take a lease in the network with INDEX, and see that its bridge is up."""
+        """Take a lease in the network with INDEX, and see that its bridge is up, or about to be."""
         attachment, plan = self.plan.networks[index], self.plan
         held = self._hold(attachment)
         try:
             self.take_down_later(held.directory, held.network.interface)
-            link, network = self.bring_up(held)
+            link, network, rising = self.bring_up(held)
+            if rising:
+                self._rising = rising, held
             if network.interface != held.network.interface:
                 self.take_down_later(held.directory, network.interface)
             self.bridges.append(link)
@@ -146,7 +167,8 @@ class Connections:
             self.leases = (*self.leases, lease)
             os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
         finally:
-            held.__exit__()
+            if not self._rising:
+                held.__exit__()
 
     def _hold(self, attachment: NetworkAttachment) -> Held:
         """The network of ATTACHMENT, locked: it is left by the caller. One that a file defines may go with its last
@@ -198,7 +220,8 @@ class Connections:
         return None
 
     def attach(self, pid: int) -> None:
-        """Connect the network namespace of process PID, the container's first one, which still waits to begin."""
+        """Connect the network namespace of process PID, the container's first one, which waits for its interfaces."""
+        self._await_bridge()
         try:
             for index, (lease, link) in enumerate(zip(self.leases, self.bridges, strict=True)):
                 is_published = bool(self.ports) and index == 0
@@ -207,11 +230,17 @@ class Connections:
                 except FileNotFoundError:
                     _restore_firewall(lease)
                     bridge.attach(lease, bridge=link, pid=pid, is_published=is_published)
+        except ProcessLookupError:  # it could not build its tree, and reports why
+            pass
         except OSError as error:
             raise _refused(error) from None
 
     def __exit__(self, *_: object) -> None:
         """Give everything back. The interfaces go with the container's network namespace."""
+        if self._rising:
+            (rising, held), self._rising = self._rising, None
+            rising.give_up()
+            held.__exit__()
         if self._relay:
             self._relay.close()
         if self.name_server:
@@ -265,7 +294,9 @@ def _restore_firewall(lease: Lease) -> None:
 def restore_firewall(held: Held) -> None:
     """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
     host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
-    firewall.load(held.network, directory=held.directory, again=True)
+    from mydocker.runtime.network.firewall import ruleset
+
+    ruleset.load(held.network, again=True)
     for owner in {owner for _, owner in leases.live(held.directory)}:
         found, ports = listed(owner)
         for index, each in enumerate(found):

@@ -14,7 +14,7 @@ import stat
 
 from mydocker import kernel
 from mydocker.errors import LaunchError
-from mydocker.kernel.beneath import make_target, open_existing, open_if_present
+from mydocker.kernel.beneath import create_file, make_target, open_existing, open_if_present
 from mydocker.record import TYPE_CHECKING, Record
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ class Operation(Record):
     @property
     def of_host(self) -> bool:
         """Whether what `ahead` does is to be done in the host's network."""
+        return False
+
+    @property
+    def of_network(self) -> bool:
+        """Whether the container must have its interfaces and addresses before it is applied."""
         return False
 
     def ahead(self) -> Operation:
@@ -290,7 +295,8 @@ class ReadOnly(Operation):
 
 
 class DeviceNode(Operation):
-    """A character device of the host, bound: creating one would need a capability outside user namespaces."""
+    """A character device of the host, bound in a directory that an earlier operation mounted: creating one would need a
+    capability outside user namespaces."""
 
     number: tuple[int, int]  # major, minor: the host's node must be this device
 
@@ -300,7 +306,7 @@ class DeviceNode(Operation):
 
     def apply(self, root: int) -> None:
         tree = clone_device(self.target, os.makedev(*self.number))
-        attach(tree, make_target(root, self.target, directory=False, follow=False))
+        attach(tree, create_file(root, self.target))
 
 
 def is_harmless(status: os.stat_result) -> bool:

@@ -17,6 +17,10 @@ class Parameter(Operation):
 
     value: str
 
+    @property
+    def of_network(self) -> bool:
+        return True
+
     def apply(self, root: int) -> None:
         try:
             file = kernel.open_inside(root, self.target, os.O_WRONLY, resolve=_OWN)

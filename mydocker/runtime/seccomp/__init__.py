@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FINGERPRINT = 0xB3DE55A6  # of the default profile in default_profile.py: a new profile never gets an old program
 SPEC_ALLOW = 4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW, linux/seccomp.h: as runc, do not slow the container down
 _LIMIT = 1 << 16  # bytes; a program has at most 4096 instructions of 8
+_programs: dict[str, bytes] = {}  # of this process's earlier containers, by where they are in the cache
 
 
 class SyscallFilter(Record):
@@ -42,7 +43,10 @@ def program(syscall_filter: SyscallFilter, *, store: Store) -> bytes:
 
         return compile_profile(syscall_filter.profile, capabilities=syscall_filter.capabilities, library=open_library())
     name = f"seccomp/{os.uname().machine}-{FINGERPRINT:08x}-{syscall_filter.capabilities:x}"
-    return _find(f"{store.root}/{name}") or _compile_default(syscall_filter.capabilities, name, store)
+    path = f"{store.root}/{name}"
+    if path not in _programs:
+        _programs[path] = _find(path) or _compile_default(syscall_filter.capabilities, name, store)
+    return _programs[path]
 
 
 def _find(path: str) -> bytes | None:

@@ -87,7 +87,7 @@ def request(connection: socket.socket, do: str, **words: Any) -> dict[str, Any]:
         connection.settimeout(None)
     except TimeoutError:
         raise _silent() from None
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):  # the latter, if it ends before it has accepted the connection
         raise _ended() from None
     return answer
 

@@ -223,7 +223,6 @@ class Keeper(Companion):
             self.config.current_spec,
             self.image,
             store=self.store,
-            environ=self.environ,
             container_id=self.config.id,
             scratch=scratch,
         )

@@ -79,7 +79,6 @@ def plan_of(container: Container, *, store: Store, environ: Mapping[str, str]) -
         container.config.spec,
         start.image_of(container, store=store, environ=environ),
         store=store,
-        environ=environ,
         container_id=container.config.id,
         scratch=f"{container.directory}/scratch",
     )

@@ -1,4 +1,4 @@
-"""What a worker and its watcher report about a container, and what a worker is ordered to do: a Record for each.
+"""What a worker and its watcher report about a container: a Record for each.
 
 An Outcome is a message as well: the container has ended, and how. See message.py for how they are sent.
 """
@@ -11,14 +11,6 @@ from mydocker.runtime.command.outcome import Outcome
 
 if TYPE_CHECKING:
     from typing import Any
-
-
-class Order(Record):
-    """Run the spec with this number: in the background for others if it is a `service`, and with its `health`."""
-
-    number: int
-    service: bool
-    health: bool
 
 
 class Pulling(Record):

@@ -24,7 +24,7 @@ from mydocker.kernel.signals import signal
 from mydocker.message import send
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.inspect.container_view import ContainerView, ViewReceiver
-from mydocker.runtime.launch import get_image, open_store, plan_launch, run
+from mydocker.runtime.launch import get_image, host_of, open_store, plan_launch, run
 from mydocker.runtime.network.default_mode import with_own_network
 from mydocker.services.restarts import Restarts
 from mydocker.services.workers.messages import (
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
 
     from mydocker.image.model import ImageConfig, StoredImage
     from mydocker.image.model.progress import Step
+    from mydocker.image.store import Store
     from mydocker.runtime.command.outcome import Outcome
     from mydocker.runtime.launch.cleanup_process import CleanupProcess
     from mydocker.runtime.plan import LaunchPlan
+    from mydocker.runtime.plan.host import Host
     from mydocker.services.health import Health
     from mydocker.specs.model import ContainerSpec
     from mydocker.specs.model.expect import Expect
@@ -71,6 +73,22 @@ class Role(Record):
 
 
 ALONE = Role()
+
+
+class Workplace:
+    """What all cases of a worker share: its environment, its cleanup process if it has one for several, and what the
+    first of them has found out."""
+
+    def __init__(self, environ: Mapping[str, str], cleanup_process: CleanupProcess | None = None) -> None:
+        self.environ, self.cleanup_process = environ, cleanup_process
+        self._found: tuple[Store, Host] | None = None
+
+    def look(self) -> tuple[Store, Host]:
+        """The store, and this host. Raises StoreError, if need be each time."""
+        if not self._found:
+            store = open_store(self.environ)
+            self._found = store, host_of(store)
+        return self._found
 
 
 class Worker(Record):
@@ -109,7 +127,7 @@ def work(spec: ContainerSpec, *, environ: Mapping[str, str], parent: int, findin
     """Be the worker of SPEC, to its end: a child of process PARENT that reports on descriptor FINDING."""
     try:
         settle(parent)
-        attempt(spec, environ=environ, finding=finding, role=role)
+        attempt(spec, Workplace(environ), finding=finding, role=role)
     finally:
         os._exit(0)
 
@@ -125,21 +143,20 @@ def settle(parent: int) -> None:
 
 def attempt(
     spec: ContainerSpec,
+    place: Workplace,
     *,
     expect: Expect | None = None,
-    environ: Mapping[str, str],
     finding: int,
     role: Role = ALONE,
     decision: int = -1,
-    cleanup_process: CleanupProcess | None = None,
 ) -> None:
-    """Run SPEC, and report on descriptor FINDING what was found, whatever happens: also what EXPECT is about.
+    """Run SPEC at PLACE, and report on descriptor FINDING what was found, whatever happens: also what EXPECT is about.
 
     Unless DECISION is -1, the outcome is reported while the container is still there, and DECISION says whether to
     keep what it wrote: by KEEP_IT, or by the end of the pipe.
     """
     try:
-        send(finding, _Run(spec, expect, environ, finding, role).to_its_end(decision, cleanup_process))
+        send(finding, _Run(spec, expect, place, finding, role).to_its_end(decision))
     except MydockerError as error:
         send(finding, Failed.of(error).replace(exit_code=error.exit_code, shortage=is_shortage(error)))
     except KeyboardInterrupt:
@@ -176,23 +193,22 @@ def is_shortage(error: BaseException) -> bool:
 class _Run:
     """The runs of SPEC, of which there are several where others need it and it has a restart policy."""
 
-    def __init__(
-        self, spec: ContainerSpec, expect: Expect | None, environ: Mapping[str, str], finding: int, role: Role
-    ) -> None:
+    def __init__(self, spec: ContainerSpec, expect: Expect | None, place: Workplace, finding: int, role: Role) -> None:
         """What EXPECT is about is reported on descriptor FINDING."""
-        self.spec, self.expect, self.environ = spec, expect, environ
+        self.spec, self.expect, self.environ = spec, expect, place.environ
         self.role, self.report = role, partial(send, finding)
-        self.store = open_store(environ)
+        self.store, self.host = place.look()
+        self.cleanup_process = place.cleanup_process
         self.image: StoredImage | None = None
 
-    def to_its_end(self, decision: int, cleanup_process: CleanupProcess | None) -> Outcome:
+    def to_its_end(self, decision: int) -> Outcome:
         """The outcome of the last run. What it wrote is kept as DECISION says, see `attempt`, if it is the only one."""
         plan = self._prepare()
         # from here on they are the watch's to take; none may interrupt the clearing away after it
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         if not (self.role.service and self.spec.restart):
-            return self._once(plan, decision, cleanup_process)
-        restarts = Restarts(self.spec.restart)
+            return self._once(plan, decision, self.cleanup_process)
+        restarts, cleanup_process = Restarts(self.spec.restart), self.cleanup_process
         while True:
             outcome = self._once(plan, -1, cleanup_process)
             pause = None if outcome.stopped else restarts.pause(status=outcome.status, seconds=outcome.wall)
@@ -241,7 +257,7 @@ class _Run:
         """Its ports that are not published need a network of its own all the same: where this host gives none, one with
         lo alone, unless other containers are to reach it there by name."""
         spec, launched = self.spec, _launched(self.spec, self.role)
-        make = partial(plan_launch, store=self.store, environ=self.environ, inspect_only=self.expect is not None)
+        make = partial(plan_launch, store=self.store, host=self.host, inspect_only=self.expect is not None)
         plan = make(launched, self.image)
         if self.role.publish or not plan.no_network or not spec.ports or spec.aliases:
             return plan

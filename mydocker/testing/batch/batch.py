@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from mydocker.testing.batch.spawner import Spawner
+
 INTERRUPTED = "interrupted"
 DESCRIPTORS = 8  # of the batch for a container, at most
 KEPT_EARLIER = 1 << 16  # characters of an output of an attempt that is followed by another
@@ -63,14 +65,14 @@ class Batch:
         cases: Sequence[Case],
         *,
         limits: Limits,
-        environ: Mapping[str, str],
+        spawner: Spawner,
         refused: Mapping[int, str] = {},
         follow: Callable[[int, int, list[str], list[str]], None] | None = None,
         warn: Callable[[str], None] = lambda words: None,
     ) -> None:
-        """REFUSED: why a case cannot run, by its number. FOLLOW is called with how many are done, how many there are,
-        the titles of those that run, and what is pulled for them; WARN with each warning of a pull, as often as there
-        is one."""
+        """SPAWNER starts its workers. REFUSED: why a case cannot run, by its number. FOLLOW is called with how many are
+        done, how many there are, the titles of those that run, and what is pulled for them; WARN with each warning of a
+        pull, as often as there is one."""
         skipped = {case.number: case.spec.skip for case in cases if case.spec.skip}
         self.schedule = Schedule(cases, skipped=skipped, refused=refused)
         self.cases, self.total, self.follow, self.warn = cases, len(cases), follow, warn
@@ -78,7 +80,7 @@ class Batch:
         self.slots = max(1, min(limits.jobs, _room() - self.schedule.services))  # services have slots besides
         self.pool = WorkerPool(
             specs_apart(cases),
-            environ=environ,
+            spawner=spawner,
             keep=limits.keep,
             follow=follow is not None,
             publish=limits.publish,

@@ -13,6 +13,7 @@ from mydocker.services.schedule import with_needed
 from mydocker.services.workers import interpreter
 from mydocker.services.workers.worker import settle
 from mydocker.testing.batch.batch import Batch, Limits
+from mydocker.testing.batch.spawner import Spawner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ def work_on(content: tuple[Sequence[Case], Limits], parent: int) -> NoReturn:
 def _results(cases: Sequence[Case], limits: Limits) -> list[JudgedCase] | str:
     """Their results; or a defect of mydocker."""
     try:
-        return [*Batch(cases, limits=limits, environ=os.environ).results()]
+        with Spawner(os.environ) as spawner:
+            return [*Batch(cases, limits=limits, spawner=spawner).results()]
     except Exception as error:  # a defect, reported to the program
         return f"{type(error).__name__}: {error}"

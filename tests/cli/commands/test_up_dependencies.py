@@ -106,7 +106,7 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     stdout, stderr = process.communicate(timeout=30)
     assert b"x\n" not in stdout
     if when == "running" and number == signal.SIGTERM:
-        assert (stdout, process.returncode) == (b"web ends\ndb ends\n", 5)
+        assert (stdout, process.returncode) == (b"web ends\ndb ends\n", 5), stderr
     while os.listdir(alpine.store / "containers"):
         time.sleep(0.01)
     assert b"Traceback" not in stderr

@@ -43,7 +43,7 @@ def test_namespaces_volumes_and_links(alpine: Command, shop: pathlib.Path) -> No
         db=_service(
             f"echo shared > /dev/shm/x; echo kept > /data/y; : serves; {WAIT}",
             ", ipc: shareable, volumes: ['/data', './files:/bound', 'named:/own'], "
-            "healthcheck: {test: test -f /data/y, interval: 1s}",
+            "healthcheck: {test: test -f /data/y, interval: 1s, retries: 60}",
         ),
         top="volumes: {named: }\n",
     )

@@ -36,6 +36,14 @@ def _traced(alpine: Command, trace: pathlib.Path, calls: str, *words: str) -> li
     return trace.read_text(errors="replace").splitlines()
 
 
+def _counted(alpine: Command, directory: pathlib.Path, *words: str) -> tuple[int, int]:
+    """How many system calls Python's own start makes, and a command of mydocker's with all its processes."""
+    trace = directory / "python"
+    subprocess.run(["strace", "-f", "-qq", "-o", trace, sys.executable, "-c", "pass"], check=True)
+    own = len(CALL.findall(trace.read_text(errors="replace")))
+    return own, len(CALL.findall("\n".join(_traced(alpine, directory / "trace", "all", *words))))
+
+
 @pytest.fixture
 def idle(alpine: Command) -> Iterator[str]:
     """The name of a container that runs in the background, next to others."""
@@ -69,6 +77,21 @@ def test_modules_are_found_without_a_search(alpine: Command, tmp_path: pathlib.P
     modules = re.sub(rf"__pycache__/|\.{sys.implementation.cache_tag}(?=\.pyc)", "", " ".join(found)).split()
     assert {name for name in modules if calls[name[:-1]] > 1} <= {"__init__.pyc", "__main__.pyc", "bytecode.pyc"}
     assert sum(calls.values()) <= 3 * len(found) + 15
+
+
+def test_a_run_makes_few_system_calls(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """In all its processes, besides those of Python's own start: how many there are to hide depends on the kernel."""
+    own, every = _counted(alpine, tmp_path, *RUN)
+    assert 800 < every - own < 1150
+
+
+def test_a_device_is_not_looked_for(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """Its place is a directory that has just been mounted: it is bound to a file that is made for it."""
+    lines = _traced(alpine, tmp_path / "trace", "openat,openat2")
+    assert (
+        len([line for line in lines if re.search(r'openat\(\d+.*"(null|zero|full|u?random|tty)", .*O_EXCL', line)]) == 6
+    )
+    assert [line for line in lines if re.search(r'openat2\(\d+, "/dev/(zero|full|u?random|tty)"', line)] == []
 
 
 def test_no_program_runs_but_the_command(alpine: Command, tmp_path: pathlib.Path) -> None:
@@ -118,10 +141,7 @@ def test_a_command_in_a_container_asks_no_other_process(alpine: Command, tmp_pat
 def test_a_command_in_a_container_makes_few_system_calls(alpine: Command, tmp_path: pathlib.Path) -> None:
     """In all its processes, besides those of Python's own start: five for each module, ten for each process, and those
     that it is for. It was three times as many with argparse, the whole plan and all containers."""
-    trace = tmp_path / "python"
-    subprocess.run(["strace", "-f", "-qq", "-o", trace, sys.executable, "-c", "pass"], check=True)
-    own = len(CALL.findall(trace.read_text(errors="replace")))
-    every = len(CALL.findall("\n".join(_traced(alpine, tmp_path / "trace", "all", *EXEC))))
+    own, every = _counted(alpine, tmp_path, *EXEC)
     assert 300 < every - own < 640
 
 

@@ -220,7 +220,7 @@ def test_the_keeper_s_death_is_reported(kept: Command) -> None:
     assert client.stdout and client.stdout.readline() == b"x\n"
     os.kill(json.loads((kept.store / "background" / id_[:12] / "state").read_text())["keeper"], signal.SIGKILL)
     _, complaint = client.communicate(timeout=30)
-    assert client.returncode == 137 and complaint == b"mydocker: the keeper of the container was killed\n"
+    assert (complaint, client.returncode) == (b"mydocker: the keeper of the container was killed\n", 137)
 
 
 @root

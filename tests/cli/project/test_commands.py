@@ -29,7 +29,7 @@ services:
   db:
     image: alpine
     command: [sh, -c, 'echo db; sleep 0.3; touch /srv/ok; echo end >&2; exec sleep 1000']
-    healthcheck: {test: test -e /srv/ok, interval: 100ms}
+    healthcheck: {test: test -e /srv/ok, interval: 100ms, retries: 300}
   tool:
     image: alpine
     profiles: [tools]

@@ -84,7 +84,7 @@ def test_so_is_one_of_a_directory(alpine: Command, words: tuple[str, ...], tmp_p
     (tmp_path / "profile").write_text(json.dumps(PROFILE))
     argv = [*(word.format(tmp_path) for word in words), "--security-opt", f"seccomp={tmp_path}/profile", "true"]
     request = parse_run(argv, environ=dict(alpine.environment), cwd="/")
-    plan = plan_launch(request.spec, None, store=Store.open(alpine.environment), environ=dict(alpine.environment))
+    plan = plan_launch(request.spec, None, store=Store.open(alpine.environment))
     assert parse(repr(plan)) == plan
 
 

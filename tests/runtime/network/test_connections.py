@@ -107,6 +107,7 @@ services:
     healthcheck:
       test: [CMD, python3, -c, 'import urllib.request; urllib.request.urlopen("http://127.0.0.1")']
       interval: 200ms
+      retries: 300
   app:
     rootfs: /
     command:

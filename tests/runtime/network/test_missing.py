@@ -40,10 +40,24 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 def hide_nft(host: Host) -> None:
     """As if its package were not installed."""
+    _cover_programs(host, "mknod nft c 0 0")
+    host.do("! command -v nft")
+
+
+def replace_nft(host: Host, script: str) -> None:
+    """By a SCRIPT, which has the real one as `$nft`."""
+    place = host.command.directory
+    (place / "script").write_text(f"#!/bin/sh\nnft={place}/real\n{script}\n")
+    (place / "script").chmod(0o755)
+    _cover_programs(host, f"cp /usr/sbin/nft {place}/real; cp {place}/script nft")
+
+
+def _cover_programs(host: Host, change: str) -> None:
+    """Carry out CHANGE in what covers /usr/sbin from then on."""
     place = host.command.directory
     host.do(
-        f"mkdir {place}/upper {place}/work; mknod {place}/upper/nft c 0 0; mount -t overlay overlay"
-        f" -o lowerdir=/usr/sbin,upperdir={place}/upper,workdir={place}/work /usr/sbin; ! command -v nft"
+        f"mkdir {place}/upper {place}/work; cd {place}/upper; {change}; mount -t overlay overlay"
+        f" -o lowerdir=/usr/sbin,upperdir={place}/upper,workdir={place}/work /usr/sbin"
     )
 
 
@@ -82,6 +96,39 @@ def test_by_name(lacking: tuple[Host, str], options: tuple[str, ...]) -> None:
     assert b"Traceback" not in done.stderr
     assert host.leases() == []
     assert os.listdir(host.command.store / "containers") == []
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "7900:80"), ("--sysctl", "net.ipv4.conf.eth0.forwarding=1")])
+def test_nft_that_fails(host: Host, options: tuple[str, ...]) -> None:
+    """Its words are the error, though the start has gone on meanwhile; nothing is left of that."""
+    replace_nft(host, "sleep 0.2; echo no room >&2; exit 1")
+    done = host.command("run", "--network", "bridge", *options, "alpine", "echo", "started")
+    assert (done.code, done.stdout) == (125, b""), done
+    assert done.stderr.decode().startswith("mydocker: nft failed with status 1: no room"), done
+    assert host.leases() == []
+    assert os.listdir(host.command.store / "containers") == []
+    host.do("umount /usr/sbin")
+    host.wait_until_clean()
+
+
+def test_a_parameter_of_an_interface(host: Host) -> None:
+    """It waits for that, however long nft takes."""
+    replace_nft(host, 'sleep 0.5; exec "$nft" "$@"')
+    words = ("--network", "bridge", "--sysctl", "net.ipv4.conf.eth0.rp_filter=2", "alpine")
+    done = host.command("run", *words, "cat", "/proc/sys/net/ipv4/conf/eth0/rp_filter")
+    assert (done.stdout, done.stderr, done.code) == (b"2\n", b"", 0)
+    host.wait_until_clean()
+
+
+def test_a_tree_that_cannot_be_built_before_nft_has_ended(host: Host) -> None:
+    """The error is about the tree, and not about a process without a network."""
+    replace_nft(host, 'sleep 0.5; exec "$nft" "$@"')
+    words = ("--network", "bridge", "--mount", "type=bind,source=/etc/hostname,target=/etc", "alpine", "true")
+    done = host.command("run", *words)
+    assert (done.code, done.stdout) == (125, b""), done
+    assert b"/etc in the container is a directory, and a file cannot be mounted there" in done.stderr, done
+    assert host.leases() == []
+    host.wait_until_clean()
 
 
 def test_nft_that_goes_while_a_network_is_up(host: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mydocker.cli.commands.test import parser
+from mydocker.cli.testing.batch import parser
 from mydocker.cli.testing.options import KEPT_HERE, PASSED_ON, REFUSED, passed_on
 
 

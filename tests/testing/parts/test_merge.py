@@ -52,7 +52,7 @@ SERVICES = """
 name: db
 image: alpine
 command: [sh, -c, 'touch /srv/ready; exec sleep 1000']
-healthcheck: {test: test -e /srv/ready, interval: 100ms}
+healthcheck: {test: test -e /srv/ready, interval: 100ms, retries: 300}
 ---
 name: first
 image: alpine

@@ -16,7 +16,7 @@ from mydocker import kernel, programs
 from mydocker.errors import ErrorReport, HostError, hint_for, hint_in
 from mydocker.kernel.signals import reset
 from mydocker.record import TYPE_CHECKING, Record
-from mydocker.runtime.network.firewall import ROOTLESS_UPLINK
+from mydocker.runtime.network.firewall.ruleset import ROOTLESS_UPLINK
 from mydocker.runtime.network.rootless import RESOLVERS
 
 if TYPE_CHECKING:

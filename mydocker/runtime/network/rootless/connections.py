@@ -8,7 +8,8 @@ from mydocker import idmap
 from mydocker.errors import MydockerError
 from mydocker.kernel.netlink import Link
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import bridge, leases, lifecycle, networks
+from mydocker.runtime.network import leases, lifecycle, networks
+from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import Connections, give_back
 from mydocker.runtime.network.rootless import find
 from mydocker.runtime.network.rootless.holder import enter_or_start
@@ -52,14 +53,14 @@ class RootlessConnections(Connections):
     def forward(self, lease: Lease) -> None:
         """Nothing: what comes to the host's ports is in another network namespace, and all of it takes the relay."""
 
-    def bring_up(self, held: Held) -> tuple[Link, Network]:
+    def bring_up(self, held: Held) -> tuple[Link, Network, None]:
         def act() -> bytes:
-            link, _ = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+            link, _ = up_and_down.ensure_up(held.directory, held.network, lock=held.lock)
             return f"{link.index} {link.mtu}".encode()
 
         index, mtu = map(int, run_inside(self.holder, act).split())
         network = networks.load(os.path.dirname(held.directory), held.network.name)
-        return Link(index=index, mtu=mtu, is_up=True, name=network.interface), network
+        return Link(index=index, mtu=mtu, is_up=True, name=network.interface), network, None
 
     def clone(self, namespaces: int, child: Callable[[], object]) -> tuple[int, int]:
         """The child's user namespace is inside the holder's; it has its ids and its interfaces when this returns."""
@@ -71,7 +72,7 @@ class RootlessConnections(Connections):
 
     def take_down(self, directory: str, network: Network) -> None:
         """Take down the bridge of NETWORK, on disk in DIRECTORY, if there is one. Raises HostError."""
-        run_inside(self.holder, lambda: bridge.take_down_if_up(directory, network))
+        run_inside(self.holder, lambda: up_and_down.take_down_if_up(directory, network))
 
     def give_back(self, lease: Lease) -> None:
         run_inside(self.holder, lambda: give_back(lease, self.ports, self.plan.run_dir))
@@ -82,10 +83,10 @@ def take_down_if_up(directory: str, network: Network) -> None:
     one. Raises HostError."""
     holder = find(os.path.dirname(directory))
     if holder is None:
-        bridge.take_down_if_up(directory, network)
+        up_and_down.take_down_if_up(directory, network)
         return
     with holder:
-        run_inside(holder, lambda: bridge.take_down_if_up(directory, network))
+        run_inside(holder, lambda: up_and_down.take_down_if_up(directory, network))
 
 
 def release(found: Sequence[Lease], ports: tuple[PublishedPort, ...], run_dir: str) -> None:

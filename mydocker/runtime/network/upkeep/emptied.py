@@ -8,8 +8,9 @@ import os
 from mydocker.errors import HostError, NetworkError
 from mydocker.kernel import netlink
 from mydocker.record import TYPE_CHECKING
-from mydocker.runtime.network import bridge, firewall, leases, networks
+from mydocker.runtime.network import bridge, leases, networks
 from mydocker.runtime.network.connections import restore_firewall
+from mydocker.runtime.network.firewall import ruleset
 
 if TYPE_CHECKING:
     from mydocker.runtime.network import Network
@@ -25,11 +26,11 @@ def restore(directory: str) -> list[str]:
 
 def _is_emptied(directory: str, network: Network) -> bool:
     """Whether the firewall of NETWORK was emptied, which it is not any more when this returns."""
-    if not _is_up(f"{directory}/{network.name}", network) or firewall.is_complete(network.interface):
+    if not _is_up(f"{directory}/{network.name}", network) or ruleset.is_complete(network.interface):
         return False
     try:
         with networks.Held(directory, network.name, exclusive=True) as held:
-            if not _is_up(held.directory, held.network) or firewall.is_complete(held.network.interface):
+            if not _is_up(held.directory, held.network) or ruleset.is_complete(held.network.interface):
                 return False  # it has been taken down meanwhile, or restored
             restore_firewall(held)
             return True

@@ -27,6 +27,7 @@ from mydocker.runtime.network import (
     names,
     networks,
 )
+from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import CLOSED, give_back, listed, network_line, restore_firewall
 from mydocker.runtime.network.upkeep import resolver
 from mydocker.runtime.network.upkeep.release import take_down_idle
@@ -109,7 +110,7 @@ def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
     with networks.Held(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
             raise NetworkError(f"container {container} is in network {name} already")
-        link, network = bridge.ensure_up(held.directory, held.network, lock=held.lock)
+        link, network = up_and_down.ensure_up(held.directory, held.network, lock=held.lock)
         lease = _listed_lease(held.directory, network, run_dir, endpoint)
         try:
             pid = int(os.readlink(f"{run_dir}/process"))

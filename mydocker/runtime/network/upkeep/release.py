@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from mydocker.errors import MydockerError, NetworkError, StoreError
 from mydocker.kernel import netlink, nftables
-from mydocker.runtime.network import bridge, firewall, leases, lifecycle
+from mydocker.runtime.network import firewall, leases
+from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import give_back, listed, read_network_line
-from mydocker.runtime.network.networks import Held
+from mydocker.runtime.network.networks import Held, load
 
 
 def release_listed(run_dir: str) -> list[tuple[str, str]]:
@@ -41,11 +42,19 @@ def take_down_idle(directory: str, interface: str) -> None:
     goes with it, if a file defines it. What cannot be removed is a stray that `doctor` lists."""
     try:
         if _is_ownerless(directory, interface):
-            bridge.take_down(directory, interface)
+            up_and_down.take_down(directory, interface)
         else:
-            lifecycle.remove_transient(directory, down=bridge.take_down_if_up)
+            _remove_transient(directory)
     except (MydockerError, OSError):
         pass
+
+
+def _remove_transient(directory: str) -> None:
+    networks, name = os.path.split(directory)
+    if load(networks, name).transient:
+        from mydocker.runtime.network import lifecycle  # which others have no need of
+
+        lifecycle.remove_transient(directory, down=up_and_down.take_down_if_up)
 
 
 def _is_ownerless(directory: str, interface: str) -> bool:
@@ -57,7 +66,7 @@ def _is_ownerless(directory: str, interface: str) -> bool:
                 return True
             leases.remove_stale(directory)
             if not leases.live(directory):
-                bridge.take_down(directory, interface)
+                up_and_down.take_down(directory, interface)
             return False
     except NetworkError:
         return True

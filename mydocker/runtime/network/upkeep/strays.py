@@ -17,6 +17,7 @@ from mydocker.kernel import has_power_over, netlink
 from mydocker.programs import run
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.network import bridge, firewall, leases, networks
+from mydocker.runtime.network.firewall import ruleset
 from mydocker.runtime.network.lifecycle import MAIN_INTERFACE, PREFIX, sweep
 from mydocker.runtime.network.upkeep.release import take_down_idle
 
@@ -74,7 +75,7 @@ def remove(directory: str, strays: list[Stray]) -> list[Stray]:
             take_down_idle(stray.directory, stray.name)
         elif stray.kind == "firewall":
             with suppress(MydockerError, OSError):  # it stays in the list
-                firewall.remove(stray.name)
+                ruleset.remove(stray.name)
     left = _candidates(directory).values()
     return [stray for stray in strays if stray not in left]
 

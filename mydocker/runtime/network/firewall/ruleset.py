@@ -1,30 +1,17 @@
-"""The firewall of a network: a table of nftables with the name of its bridge, loaded once while the network is used.
-
-    inet mydocker-<bridge>     addresses are translated on the way out (masquerade) and on the way in (published ports);
-                               what comes from other networks passes only to published ports, and nothing from the
-                               bridge reaches 127.0.0.0/8 of the host
-    bridge mydocker-<bridge>   a container sends from its own addresses only, claims no others towards its neighbours,
-                               and is no router (CVE-2020-13401)
-
-What comes and goes with a container are elements of the sets in them. Whoever restarts the host's nftables empties all
-of it: who adds an element next notices that, and loads it again. The set `complete` is there for those who add elements
-to the other table alone.
-"""
+"""The rules of a network's firewall, which nft loads and removes: the start of a container where others are has no need
+of this file."""
 
 from __future__ import annotations
 
-import os
-
-from mydocker.errors import HostError, hint_for
 from mydocker.kernel import nftables
-from mydocker.kernel.nftables import Element, key
-from mydocker.programs import run_together
+from mydocker.programs import Running, printed_by
 from mydocker.record import TYPE_CHECKING
+from mydocker.runtime.network.firewall import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mydocker.runtime.network import Lease, Network, PublishedPort
+    from mydocker.runtime.network import Network
 
 # How pasta's or slirp4netns's interface is called. pasta sends segments without a flag (seen with 2023_03_09), which
 # connection tracking does not assign to a container: answered here with a reset, they would end its connections.
@@ -92,17 +79,8 @@ _IPV6 = f"""icmpv6 type {{ nd-router-advert, nd-redirect }} drop
         ether type ip6 iifname . ether saddr . ip6 saddr @members6 accept
         ether type ip6 ip6 saddr {{ ::, fe80::/10 }} icmpv6 type {{ {_LOCAL_REQUESTS} }} accept"""
 
-
-PREFIX = "mydocker-"  # of the names of tables; the name of the bridge follows
-
-
 _FAMILIES = {nftables.INET: "inet", nftables.IPV4: "ip", nftables.IPV6: "ip6"}
 _OWN = {"inet": nftables.INET, "bridge": nftables.BRIDGE}  # the families of a network's tables
-
-
-def table_of(interface: str) -> str:
-    """The name of both tables of the network whose bridge is INTERFACE."""
-    return f"{PREFIX}{interface}"
 
 
 def rules(network: Network, *, replaced: Iterable[str] = tuple(_OWN)) -> str:
@@ -132,9 +110,13 @@ def _removal(interface: str, families: Iterable[str]) -> list[str]:
     return [f"{table}\ndelete {table}" for table in tables]
 
 
-def load(network: Network, *, directory: str, again: bool = False) -> None:
-    """Load the rules of NETWORK; the file with them stays in DIRECTORY only meanwhile. With `again`, some may be there.
-    HostError if nft fails.
+def load(network: Network, *, again: bool = False) -> None:
+    """Load the rules of NETWORK. With `again`, some may be there. HostError if nft fails."""
+    begin_to_load(network, again=again).wait()
+
+
+def begin_to_load(network: Network, *, again: bool = False) -> Running:
+    """The same, but that nft goes on meanwhile: it takes as long as a fourth of the start of a container.
 
     What is not there is not deleted: the kernel lets nft end only when it has forgotten what nft has deleted, which
     takes ten milliseconds.
@@ -142,20 +124,18 @@ def load(network: Network, *, directory: str, again: bool = False) -> None:
     removed = _foreign_rules(network.interface) if again else []
     present = [family for family, number in _OWN.items() if nftables.has_table(number, table_of(network.interface))]
     text = rules(network, replaced=present)
-    _nft("\n".join([*removed, text, *exceptions(network.interface), ""]), directory=directory)
+    return Running([("nft", "\n".join([*removed, text, *exceptions(network.interface)]))])
 
 
 def is_complete(interface: str) -> bool:
     """Whether all rules of the network whose bridge is INTERFACE are there, also those in chains of others. Raises
     HostError."""
-    from mydocker.programs import run
-
-    tables = [line.split() for line in run("nft", "list", "tables").decode(errors="replace").splitlines()]
+    tables = [line.split() for line in printed_by("nft", "list", "tables").decode(errors="replace").splitlines()]
     for family, rule in (("inet", f'oifname "{interface}" drop'), ("bridge", "iifname != @veths accept")):
         table = table_of(interface)
         if ["table", family, table] not in tables:
             return False
-        if rule not in run("nft", "list", "table", family, table).decode(errors="replace"):
+        if rule not in printed_by("nft", "list", "table", family, table).decode(errors="replace"):
             return False
     return all(len(_own_rules(family, chain, interface)) > 1 for family, chain in dropping())
 
@@ -180,7 +160,7 @@ def _of_others() -> list[tuple[str, nftables.Chain]]:
 def remove(interface: str) -> None:
     """Remove the rules of the network whose bridge is INTERFACE, also those in tables of others."""
     tables = _removal(interface, _OWN)
-    run_together([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines])
+    Running([("nft", "\n".join(lines)) for lines in (tables, _foreign_rules(interface)) if lines]).wait()
 
 
 def _foreign_rules(interface: str) -> list[str]:
@@ -190,9 +170,7 @@ def _foreign_rules(interface: str) -> list[str]:
 
 def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
     """The commands that delete what `exceptions` has inserted into CHAIN, whatever its policy is by now."""
-    from mydocker.programs import run
-
-    listed = run("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
+    listed = printed_by("nft", "-a", "list", "chain", family, chain.table, chain.name).decode(errors="replace")
     handles = []
     for line in listed.splitlines():
         rule, _, handle = line.strip().partition(" # handle ")
@@ -200,54 +178,3 @@ def _own_rules(family: str, chain: nftables.Chain, interface: str) -> list[str]:
         if is_own and rule.endswith(" accept"):
             handles.append(handle)
     return [f"delete rule {family} {chain.table} {chain.name} handle {handle}" for handle in handles]
-
-
-def _nft(text: str, *, directory: str) -> None:
-    path = f"{directory}/rules.{os.getpid()}"
-    try:
-        with open(path, "w") as file:
-            file.write(text)
-        run_together([("nft", "-f", path)])
-    except OSError as error:
-        raise HostError(f"cannot write {path}: {error.strerror}", hint=hint_for(error)) from None
-    finally:
-        try:  # noqa: SIM105  # contextlib is not on the warm path
-            os.unlink(path)
-        except OSError:
-            pass
-
-
-def members(lease: Lease) -> list[Element]:
-    """The elements that let the container of LEASE send from its own addresses, and nothing else."""
-    veth, mac = nftables.interface(lease.veth), nftables.mac(lease.mac)
-    keys = {"veths": veth, "macs": key(veth, mac), "members": key(veth, mac, nftables.address(lease.address))}
-    if lease.address6:
-        address6 = nftables.address(lease.address6)
-        keys |= {"members6": key(veth, mac, address6), "targets6": key(veth, address6)}
-    table = table_of(lease.network.interface)
-    return [Element(table=table, family=nftables.BRIDGE, set=name, key=each) for name, each in keys.items()]
-
-
-def mark(interface: str) -> Element:
-    """An element that the table of the network whose bridge is INTERFACE has from the beginning."""
-    return Element(table=table_of(interface), family=nftables.INET, set="complete", key=nftables.protocol("tcp"))
-
-
-def published(lease: Lease, ports: tuple[PublishedPort, ...]) -> list[Element]:
-    """The elements that forward PORTS of the host's IPv4 addresses to the container of LEASE."""
-    elements = []
-    for port in ports:
-        if ":" in port.host_ip:
-            continue  # the relay takes what comes by IPv6
-        source = key(nftables.protocol(port.protocol), nftables.port(port.port))
-        everywhere = port.host_ip in ("", "0.0.0.0")
-        elements.append(
-            Element(
-                table=table_of(lease.network.interface),
-                family=nftables.INET,
-                set="ports" if everywhere else "address_ports",
-                key=source if everywhere else key(nftables.address(port.host_ip)) + source,
-                value=key(nftables.address(lease.address), nftables.port(port.target)),
-            )
-        )
-    return elements
