@@ -16,7 +16,7 @@ import figures
 from figures import BENCHMARKS, Failed, Figure
 
 PYTHON, OURS, RUNC = "python -c pass", "mydocker run", "runc run (a ready bundle)"
-BRIDGE = "mydocker run, bridge"
+BRIDGE, DOCKER_BRIDGE = "mydocker run, bridge", "docker run (default network)"
 LISTED = 200  # containers
 
 Results = Mapping[str, Mapping[str, Figure]]  # by benchmark and name
@@ -61,6 +61,7 @@ GOALS = (
     Goal("in a batch, two at once / runc", "batch", _ratio("mydocker test -j 2", RUNC), 0.28),
     Goal("a bridge that is there, ms more", "network", lambda of: of[f"{BRIDGE}, in turn"] - of[OURS], 8),
     Goal("the first on a bridge, ms more", "network", lambda of: of[BRIDGE] - of[OURS], 8),
+    Goal("the first on a bridge / docker run", "network", _ratio(BRIDGE, DOCKER_BRIDGE), 0.125),
     Goal("exec / python -c pass", "services", _ratio(f"{_EXEC}: mydocker", f"{_EXEC}: {PYTHON}"), 1.5),
     Goal("up of ten services / docker-compose", "services", _ratio(f"{_UP}: mydocker", f"{_UP}: docker"), 0.2),
     Goal(f"{_PS} / python -c pass", "services", _ratio(f"{_PS}: mydocker", f"{_PS}: {PYTHON}"), 1.5),
