@@ -55,7 +55,7 @@ def test_the_archive_of_sources_is_the_repository_and_its_tests_run(
         "tests/cli/manual/test_man.py",
     ]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / UNPACKED)}
-    done = subprocess.run(words, cwd=tmp_path / UNPACKED, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(words, cwd=tmp_path / UNPACKED, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -58,7 +58,7 @@ def test_what_a_log_holds_stays_there(alpine: Command, place: pathlib.Path, writ
     words, expected = WRITERS[writer]
     script = f"{{ echo before; {_shell(alpine, words, name)}; echo after; }} > log"
     environment = dict(alpine.environment)
-    done = subprocess.run(["sh", "-c", script], cwd=place, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(["sh", "-c", script], cwd=place, env=environment, capture_output=True, timeout=240)
     log = (place / "log").read_bytes()
     assert (log[:7], log[-6:], done.stdout) == (b"before\n", b"after\n", b""), done.stderr
     assert expected in log

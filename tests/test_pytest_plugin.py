@@ -168,7 +168,7 @@ def test_a_session_that_ends_takes_its_containers_along(
     while subprocess.run(wanted, capture_output=True).returncode:
         time.sleep(0.01)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=240)
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
     while os.listdir(alpine.store / "containers") or not subprocess.run(wanted, capture_output=True).returncode:
         time.sleep(0.01)

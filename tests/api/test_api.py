@@ -216,7 +216,7 @@ def test_a_program_that_ends_takes_its_container_along(alpine: Command, way: str
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *command], stdout=subprocess.PIPE, **ignoring)  # type: ignore[call-overload]  # one option
     assert process.stdout.readline() == b"begun\n"
     process.send_signal(signal.SIGKILL if way == "killed" else signal.SIGINT)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=240)[0]
     assert said == (b"" if way == "killed" else b"KeyboardInterrupt \n")
     wait_for(lambda: not os.listdir(alpine.store / "containers"))
     assert [path for path in pathlib.Path("/proc").glob("[0-9]*") if mark in _words(path)] == []
@@ -595,7 +595,7 @@ def test_an_interrupt_ends_the_container(alpine: Command, tmp_path: pathlib.Path
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
     wait_for(lambda: bool(sleeping(mark)))
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == (b"interrupted\n", None)
+    assert process.communicate(timeout=240) == (b"interrupted\n", None)
     assert not sleeping(mark)
     assert os.listdir(alpine.store / "containers") == []
 

@@ -45,13 +45,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def _pip_install(wheel: pathlib.Path, *options: str, python: str, env: dict[str, str] | None = None) -> None:
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--no-index"]
     words = [*pip, "--no-deps", "--no-warn-script-location", *options, str(wheel)]
-    done = subprocess.run(words, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(words, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _environment(place: pathlib.Path, wheel: pathlib.Path, *options: str) -> pathlib.Path:
     """The command in a new environment in PLACE, which has what mydocker needs by a path file."""
-    subprocess.run([PYTHON, "-m", "venv", "--without-pip", place], check=True, timeout=100)
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", place], check=True, timeout=240)
     (place / PACKAGES / "needed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     _pip_install(wheel, *options, python=str(place / "bin" / "python"))
     return place / "bin" / "mydocker"
@@ -128,7 +128,7 @@ def test_it_is_called_in_each_way(
     installed: pathlib.Path, tmp_path: pathlib.Path, way: Callable[[pathlib.Path, pathlib.Path], list[str]]
 ) -> None:
     argv = [*way(installed, tmp_path), "version"]
-    done = subprocess.run(argv, env={"LC_ALL": "C.UTF-8"}, capture_output=True, cwd="/", timeout=60)
+    done = subprocess.run(argv, env={"LC_ALL": "C.UTF-8"}, capture_output=True, cwd="/", timeout=240)
     assert Result(done.stdout, done.stderr, done.returncode) == INSTALLED
 
 

@@ -266,7 +266,7 @@ def test_twenty_pulls_at_once_fetch_each_layer_once(registry: Registry, store: p
     built = oci.image([layer({f"f{n}": os.urandom(3_000_000)}) for n in range(3)])
     registry.push(built, "pull/rush")
     pulls = [_start(registry, "pull/rush", store) for _ in range(20)]
-    assert [(each.communicate(timeout=100)[1], each.returncode) for each in pulls] == [(b"", 0)] * 20
+    assert [(each.communicate(timeout=240)[1], each.returncode) for each in pulls] == [(b"", 0)] * 20
     assert [registry.blob_fetches(oci.digest(blob)) for blob in built.layers] == [1, 1, 1]
     assert len(contents(pull("pull/rush", policy="never"))) == 3
     assert list((store / "incoming").iterdir()) == []

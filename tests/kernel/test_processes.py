@@ -28,7 +28,7 @@ print(file.exists())
 def _seen(file: Path, *, limit: float, seconds: float) -> str:
     """Whether FILE is there within the `with`, and whether after it."""
     words = [sys.executable, "-P", "-c", PROGRAM, str(file), str(limit), str(seconds)]
-    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    return subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=240).stdout
 
 
 def test_a_descendant_without_a_parent_is_awaited(tmp_path: Path) -> None:

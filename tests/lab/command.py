@@ -63,7 +63,7 @@ class Command:
         input: bytes = b"",
         env: Mapping[str, str | None] | None = None,
         cwd: str | os.PathLike[str] | None = None,
-        timeout: float = 60,
+        timeout: float = 240,
     ) -> Result:
         argv, environment, directory = self.argv(*arguments), self._environment(env), str(cwd or self.directory)
         if self.forks and argv[0] == str(SCRIPT) and forking.server().takes(argv, environment):

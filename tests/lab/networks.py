@@ -79,7 +79,7 @@ class Container(Machine):
         assert stdout
         first = stdout.readline()
         if first != b"ready\n":
-            raise AssertionError((first, *self.process.communicate(timeout=60)))
+            raise AssertionError((first, *self.process.communicate(timeout=240)))
         self.pid = next(pid for pid in children(self.process.pid) if not _shares_network(pid, self.process.pid))
 
     def __enter__(self) -> Container:
@@ -91,7 +91,7 @@ class Container(Machine):
     def end(self) -> tuple[bytes, bytes]:
         """End it as a user does; what it has written."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=60)
+        return self.process.communicate(timeout=240)
 
     @property
     def helpers(self) -> dict[str, int]:

@@ -36,6 +36,6 @@ def copy(names: Iterable[str], source: pathlib.Path) -> None:
 def build(kind: str, source: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
     """Build the `sdist`, `wheel` or `editable` of the folder SOURCE in the folder PLACE; the file."""
     words = [sys.executable, "-c", _BUILD, f"build_{kind}", str(place)]
-    done = subprocess.run(words, cwd=source, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(words, cwd=source, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return place / done.stdout.splitlines()[-1]

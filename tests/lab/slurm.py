@@ -77,7 +77,7 @@ class Cluster:
 
     def __call__(self, *words: str, check: bool = True) -> str:
         """What one of Slurm's programs prints."""
-        done = subprocess.run(words, capture_output=True, text=True, env=self.environment, timeout=60)
+        done = subprocess.run(words, capture_output=True, text=True, env=self.environment, timeout=240)
         assert not check or done.returncode == 0, (words, done)
         return done.stdout
 
@@ -182,7 +182,7 @@ class Batch:
 
 
 def end(process: subprocess.Popen[bytes]) -> Result:
-    stdout, stderr = process.communicate(timeout=100)
+    stdout, stderr = process.communicate(timeout=240)
     return Result(stdout, stderr, process.returncode)
 
 

@@ -60,14 +60,14 @@ class Networked:
                 assert process.stdout
                 namespace = process.stdout.readline().decode().strip()
                 if not namespace:
-                    raise AssertionError(process.communicate(timeout=60))
+                    raise AssertionError(process.communicate(timeout=240))
                 yield Server(name, namespace)
             finally:
                 if self.name == "mydocker":  # there is no daemon to ask
                     process.send_signal(signal.SIGTERM)
                 else:
                     self.command("stop", "-t", "20", name)
-                process.communicate(timeout=60)
+                process.communicate(timeout=240)
 
     @contextmanager
     def network(self, *options: str) -> Iterator[str]:

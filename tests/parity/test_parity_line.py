@@ -427,7 +427,7 @@ def test_signals_are_forwarded(peer: Peer, number: int, name: str, code: int) ->
     with peer.start(argv=("sh", "-c", LOOP)) as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        out, error = process.communicate(timeout=10)
+        out, error = process.communicate(timeout=120)
     assert (out.decode(), process.returncode, error) == (f"got {name}\n", code, b"")
 
 
@@ -447,7 +447,7 @@ def test_stopping(peer: Peer, name: str) -> None:
     with peer.start(*options, "--name", container, argv=("sh", "-c", LOOP), image=image) as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         peer.stop(process, container)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=120)
     assert out == expected
 
 

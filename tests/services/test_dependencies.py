@@ -233,7 +233,7 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     while not (tmp_path / "log").exists() or not {"asked", "user"} <= {*_log(tmp_path)}:
         time.sleep(0.01)
     process.send_signal(number)
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=120)
     assert process.returncode == (130 if number == signal.SIGINT else -9)
     assert len(re.findall(rb"^ERROR ", stdout, re.MULTILINE)) == (3 if number == signal.SIGINT else 0)
     assert (b"\n1 not run: interrupted: web\n" in stdout) == (number == signal.SIGINT)
@@ -308,7 +308,7 @@ def test_the_pause_before_a_restart_ends_with_mydocker(alpine: Command, tmp_path
         assert within(60, (tmp_path / "log").exists)
         assert within(60, lambda: os.listdir(alpine.store / "containers") == [])
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert process.returncode in (130, -signal.SIGTERM)
     assert (tmp_path / "log").read_text() == "start\n"
 

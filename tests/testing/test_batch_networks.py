@@ -40,5 +40,5 @@ def test_two_batches_of_one_folder_at_once(mydocker: Command, tmp_path: pathlib.
     (tmp_path / "x.smoke.yaml").write_text(PAIR.format(word="here"))
     with mydocker.start("test", "x.smoke.yaml", cwd=tmp_path) as one:
         two = mydocker("test", "x.smoke.yaml", cwd=tmp_path)
-        out, _ = one.communicate(timeout=100)
+        out, _ = one.communicate(timeout=240)
     assert (one.returncode, two.code) == (0, 0), (out, two)

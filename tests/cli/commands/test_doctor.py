@@ -131,7 +131,7 @@ def test_a_firewall_that_drops_what_is_forwarded(alpine: Command) -> None:
     dropped = _findings(_among(alpine, "iptables-legacy -P FORWARD DROP"))["forwarding"]
     assert dropped["state"] == "weaker" and dropped["hint"].count("iptables-legacy -I FORWARD") == 2
     lines = dropped["hint"].replace("sudo ", "")
-    subprocess.run(["unshare", "--net", "sh", "-euc", lines], check=True, timeout=60)
+    subprocess.run(["unshare", "--net", "sh", "-euc", lines], check=True, timeout=240)
 
 
 def test_firewalld(alpine: Command) -> None:

@@ -47,7 +47,7 @@ def from_script(alpine: Command, *words: str, input: bytes = b"") -> Result:
     environment = {"PATH": alpine.environment["PATH"], "FROM_HOST": "1"}
     deaf = ["sh", "-c", "trap '' INT; exec sh -c \"$1\"", "sh", script]  # as what a shell starts with & is
     with subprocess.Popen(deaf, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment) as running:
-        stdout, stderr = running.communicate(input, timeout=60)
+        stdout, stderr = running.communicate(input, timeout=240)
     assert (sorted(os.listdir(alpine.store)), _left(running.pid)) == (before, [])
     return Result(stdout, stderr, running.returncode)
 
@@ -116,7 +116,7 @@ def test_the_machines_own_tree(alpine: Command, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "spec.yaml"
     file.write_text("rootfs: /\ncommand: [sh, -c, 'echo changed > /etc/by-hand; cat /etc/by-hand; id -u']\n")
     script = alpine("explain", "--shell", str(file)).stdout
-    done = subprocess.run(["sh", "-c", script.decode()], capture_output=True, timeout=60)
+    done = subprocess.run(["sh", "-c", script.decode()], capture_output=True, timeout=240)
     assert (done.stdout, done.stderr, done.returncode) == (b"changed\n0\n", b"", 0)
     assert not os.path.exists("/etc/by-hand")
 
@@ -180,7 +180,7 @@ def test_a_name_with_special_letters(alpine: Command, tmp_path: pathlib.Path, na
     file.write_text(json.dumps(spec).replace("$(", "$$("))
     explained = alpine("explain", "--shell", str(file))
     assert (explained.code, explained.stderr) == (0, b"")
-    done = subprocess.run(["sh", "-c", explained.stdout.decode()], capture_output=True, timeout=60)
+    done = subprocess.run(["sh", "-c", explained.stdout.decode()], capture_output=True, timeout=240)
     ours = alpine("up", str(file))
     assert (Result(done.stdout, done.stderr, done.returncode), ours.code) == (ours, 0)
     assert ours.stdout.count(b"content") == 3

@@ -198,7 +198,7 @@ def test_interrupted_it_writes_nothing(alpine: Command, tmp_path: pathlib.Path) 
     while subprocess.run(["pgrep", "-fx", f"sleep {mark}"], capture_output=True).returncode:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == (b"", b"") and process.returncode == 130
+    assert process.communicate(timeout=240) == (b"", b"") and process.returncode == 130
     assert not (tmp_path / "x.yaml").exists()
 
 

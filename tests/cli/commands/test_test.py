@@ -330,7 +330,7 @@ def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathli
         assert process.stdout.readline().startswith(b"passed  a")
         wait_for(lambda: len(sleeping(mark)) == 2)
         process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stderr) == (130 if way == "signal" else 3, b"")
     assert len(re.findall(rb"^ERROR ", stdout, re.MULTILINE)) == 2
     assert len(re.findall(rb"^1 not run: .*: d$", stdout, re.MULTILINE)) == stdout.count(b"not run: ") == 1

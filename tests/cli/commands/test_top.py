@@ -29,7 +29,7 @@ def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 def _top(mydocker: Command, name: str) -> None:

@@ -238,7 +238,7 @@ def test_up_is_ready_when_its_services_are_healthy(
         assert message == b"STOPPING=1"
     finally:
         running.terminate()
-        running.communicate(timeout=30)
+        running.communicate(timeout=120)
     assert within(5, lambda: alpine("ps", "-aq").stdout == b"")
 
 
@@ -263,7 +263,7 @@ def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Comman
             assert running.poll() is None
         finally:
             running.terminate()
-            running.communicate(timeout=30)
+            running.communicate(timeout=120)
     assert set(messages) == {b"WATCHDOG=1"} and len(messages) < 10, messages
 
 

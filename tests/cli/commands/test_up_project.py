@@ -78,7 +78,7 @@ def test_ctrl_c_stops_all_in_the_opposite_order(alpine: Command, shop: pathlib.P
     process = alpine.start("up", cwd=shop)
     _read_until(process, b"web-1  | ready", b"db-1   | ready")
     process.send_signal(2)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=240)
     assert stdout.splitlines() == [b"web-1  | bye", b"db-1   | bye"]
     assert b"web-1 exited with code 3\ndb-1 exited with code 3\n" in stderr
     assert (process.returncode, _containers(alpine)) == (0, {})
@@ -92,7 +92,7 @@ def test_a_second_ctrl_c_kills(alpine: Command, shop: pathlib.Path) -> None:
     process.send_signal(2)
     _read_until(process, b"deaf")
     process.send_signal(2)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=240)
     assert b"web-1 exited with code 137" in stderr
     assert (process.returncode, _containers(alpine)) == (0, {})
 
@@ -102,7 +102,7 @@ def test_killed_it_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
     process = alpine.start("up", cwd=shop)
     _read_until(process, b"web-1  | ready", b"db-1   | ready")
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert within(60, lambda: _containers(alpine) == {} == _running(alpine))
 
 

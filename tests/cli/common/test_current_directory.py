@@ -20,7 +20,7 @@ def in_gone_directory(command: Command, *arguments: str, input: bytes = b"", **e
     place = command.directory / "gone"
     script = f"mkdir {place} && cd {place} && rmdir {place} && exec {shlex.join(command.argv(*arguments))}"
     environment = {name: value for name, value in {**command.environment, **env}.items() if value is not None}
-    done = subprocess.run(["sh", "-c", script], input=input, capture_output=True, env=environment, timeout=60)
+    done = subprocess.run(["sh", "-c", script], input=input, capture_output=True, env=environment, timeout=240)
     return Result(done.stdout, done.stderr, done.returncode)
 
 
@@ -175,7 +175,7 @@ def test_a_directory_that_is_closed_to_us(second_user: Command) -> None:
 
     def run(*words: str) -> Result:
         script = f"cd {closed} && exec {shlex.join(second_user.argv('run', *words))}"
-        done = subprocess.run(["sh", "-c", script], capture_output=True, env={**second_user.environment}, timeout=60)
+        done = subprocess.run(["sh", "-c", script], capture_output=True, env={**second_user.environment}, timeout=240)
         return Result(done.stdout, done.stderr, done.returncode)
 
     assert run("alpine", "pwd") == Result(b"/\n", b"", 0)

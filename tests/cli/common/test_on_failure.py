@@ -255,7 +255,7 @@ def test_interrupted_or_killed_nothing_is_kept(mydocker: Command, tmp_path: path
         while subprocess.run(wanted, capture_output=True).returncode:
             time.sleep(0.01)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         while os.listdir(mydocker.store / "containers"):
             time.sleep(0.01)
         assert not (mydocker.store / "kept").exists()

@@ -48,7 +48,7 @@ def test_no_terminal_where_the_container_can_make_none(alpine: Command) -> None:
 def test_closed_descriptors(alpine: Command) -> None:
     """With 0, 1 and 2 closed no file of mydocker's may end up there."""
     words = " ".join(alpine.argv("run", "alpine", "sh", "-c", "'echo x; exit 5'"))
-    done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=30)
+    done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=120)
     assert done.returncode == 5
 
 
@@ -60,7 +60,7 @@ def test_a_directory_as_a_stream_is_refused(alpine: Command, tmp_path: pathlib.P
     words = ("run", "-i", "-v", f"{tmp_path}:/mnt", "alpine", "touch", "/mnt/started")
     process = alpine.start(*words, **{stream: root})
     os.close(root)
-    _, message = process.communicate(timeout=30)
+    _, message = process.communicate(timeout=120)
     assert process.returncode == 1 and list(tmp_path.glob("started")) == []
     assert stream == "stderr" or message.startswith(b"Fatal Python error") and b"s a directory" in message
 
@@ -101,7 +101,7 @@ def test_signals_are_forwarded(alpine: Command, number: int, expected: tuple[byt
     process = alpine.start("run", "alpine", "sh", "-c", READY)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    out, error = process.communicate(timeout=10)
+    out, error = process.communicate(timeout=120)
     assert (out, process.returncode, error) == (*expected, b"")
 
 
@@ -112,7 +112,7 @@ def test_a_second_interrupt_kills(alpine: Command) -> None:
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGKILL
 
 
@@ -149,7 +149,7 @@ def test_many_at_once(alpine: Command) -> None:
     """Each has its own writable layer."""
     script = "echo $$ > /only; sleep 0.2; cat /only"
     started = [alpine.start("run", "alpine", "sh", "-c", script) for _ in range(20)]
-    outcomes = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    outcomes = [(*process.communicate(timeout=240), process.returncode) for process in started]
     assert outcomes == [(b"1\n", b"", 0)] * 20
     assert os.listdir(alpine.store / "containers") == []
 

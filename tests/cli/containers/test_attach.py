@@ -109,7 +109,7 @@ def test_one_who_takes_nothing_does_not_hold_up_the_end(kept: Command) -> None:
     stuck = kept.start("start", "-a", "job")
     assert within(30, lambda: kept("inspect", "-f", "{{.State.Status}}", "job").stdout == b"exited\n")
     assert kept("rm", "job").code == 0
-    out, _ = stuck.communicate(timeout=60)
+    out, _ = stuck.communicate(timeout=240)
     assert (len(out), stuck.returncode) == (150_000, 6)
 
 
@@ -122,7 +122,7 @@ def test_one_who_was_stopped_does_not_hold_up_the_end(kept: Command) -> None:
     assert kept("wait", "job").stdout == b"6\n"
     assert kept("rm", "job").code == 0
     stuck.kill()
-    stuck.communicate(timeout=20)
+    stuck.communicate(timeout=120)
 
 
 @root
@@ -145,7 +145,7 @@ def test_what_is_written_arrives_where_input_was_not_read(kept: Command, tmp_pat
     os.kill(client.pid, signal.SIGSTOP)
     assert kept("wait", "deaf").stdout == b"3\n" and kept("rm", "deaf").code == 0
     os.kill(client.pid, signal.SIGCONT)
-    assert (*client.communicate(timeout=30), client.returncode) == (b"out\n", b"", 3)
+    assert (*client.communicate(timeout=120), client.returncode) == (b"out\n", b"", 3)
 
 
 @root
@@ -160,7 +160,7 @@ def test_input_for_one_that_stays(kept: Command) -> None:
         assert client.stdout.readline() == text + b"\n"
         client.stdin = None
         client.kill()
-        client.communicate(timeout=20)
+        client.communicate(timeout=120)
     assert kept("inspect", "-f", "{{.State.Status}}", "shell").stdout == b"running\n"
     assert kept("logs", "shell").stdout == b"one\ntwo\n"
     assert kept("attach", "shell", input=b"exit 9\n").code == 9
@@ -173,7 +173,7 @@ def test_signals_are_passed_on(kept: Command) -> None:
     client = kept.start("start", "-a", "trap")
     assert client.stdout and client.stdout.readline() == b"ready\n"
     client.send_signal(signal.SIGUSR1)
-    out, _ = client.communicate(timeout=30)
+    out, _ = client.communicate(timeout=120)
     assert (out, client.returncode) == (b"got\n", 8)
 
 
@@ -183,7 +183,7 @@ def test_a_signal_ends_the_attachment_alone(kept: Command) -> None:
     client = kept.start("attach", "--sig-proxy=false", "alone")
     assert client.stdout and client.stdout.readline() == b"x\n"
     client.send_signal(signal.SIGINT)
-    client.communicate(timeout=30)
+    client.communicate(timeout=120)
     assert client.returncode == 0
     assert kept("inspect", "-f", "{{.State.Status}}", "alone").stdout == b"running\n"
 
@@ -219,7 +219,7 @@ def test_the_keeper_s_death_is_reported(kept: Command) -> None:
     client = kept.start("attach", "dies")
     assert client.stdout and client.stdout.readline() == b"x\n"
     os.kill(json.loads((kept.store / "background" / id_[:12] / "state").read_text())["keeper"], signal.SIGKILL)
-    _, complaint = client.communicate(timeout=30)
+    _, complaint = client.communicate(timeout=120)
     assert (complaint, client.returncode) == (b"mydocker: the keeper of the container was killed\n", 137)
 
 
@@ -229,5 +229,5 @@ def test_a_reader_that_goes_ends_the_command_without_a_word(kept: Command, comma
     run(kept, "--name", "lines", "alpine", "sh", "-c", "while :; do echo line; sleep 0.1; done")
     assert within(20, lambda: kept("logs", "lines").stdout.count(b"line") > 3)
     script = f"{kept.program} {command} lines </dev/null | head -n 1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, env=dict(kept.environment), timeout=60)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, env=dict(kept.environment), timeout=240)
     assert (done.stdout, done.stderr) == (b"line\n", b"")

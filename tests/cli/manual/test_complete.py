@@ -185,7 +185,7 @@ def test_scripts_are_printed_and_shells_can_read_them(mydocker: Command) -> None
         assert mydocker("completion", shell) == Result(script.encode(), b"", 0)
         program = shutil.which(shell)
         if program:
-            subprocess.run([program, "-n"], input=script, text=True, check=True, timeout=60)
+            subprocess.run([program, "-n"], input=script, text=True, check=True, timeout=240)
     assert mydocker("completion", "tcsh").code == 2
     assert mydocker("completion").code == 2
 

@@ -57,7 +57,7 @@ def test_groff_takes_it_without_a_warning_where_it_is(width: int) -> None:
     if program is None:  # the tests before this one look at each line
         return
     words = [program, "-ww", "-man", "-Tutf8", f"-rLL={width}n", str(PAGE)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240)
     assert (done.stderr, done.returncode) == ("", 0)
     shown = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
     assert "--platform OS/ARCH" in shown and "mydocker run" in shown

@@ -108,7 +108,7 @@ def _logged(alpine: Command, shop: pathlib.Path) -> None:
         b"web-2  | web\n",
     ]
     _compose(alpine, shop, "stop", "-t", "0", "web")
-    assert following.communicate(timeout=30)[0] == b"" and following.returncode == 0
+    assert following.communicate(timeout=120)[0] == b"" and following.returncode == 0
     _compose(alpine, shop, "start", "web")
 
 

@@ -303,7 +303,7 @@ def test_an_archive_is_not_for_a_terminal(mydocker: Command) -> None:
     ours, theirs = os.openpty()
     for output in ("-", os.ttyname(theirs)):
         with mydocker.start("save", "-o", output, "alpine", stdout=theirs) as saving:
-            _, said = saving.communicate(timeout=30)
+            _, said = saving.communicate(timeout=120)
         assert saving.returncode == 2 and b"an archive is nothing for a terminal" in said
     os.close(ours)
     os.close(theirs)
@@ -320,7 +320,7 @@ def test_a_save_that_is_ended_leaves_nothing(
         while not list(tmp_path.glob("x.tar.*.part")) and saving.poll() is None:
             time.sleep(0.01)
         saving.send_signal(number)
-        assert saving.communicate(timeout=30) == (b"", b"") and saving.returncode == 128 + number
+        assert saving.communicate(timeout=120) == (b"", b"") and saving.returncode == 128 + number
     assert not list(tmp_path.glob("x.tar*"))
 
 

@@ -532,9 +532,9 @@ def test_names_come_and_go_during_pulls(pulled: Command) -> None:
     for _ in range(5):
         pulls = [pulled.start("pull", "-q", "fsck/one") for _ in range(3)]
         others = [pulled.start("rmi", "fsck/one"), pulled.start("tag", "fsck/two", "fsck/one"), pulled.start("prune")]
-        assert [(*each.communicate(timeout=60), each.returncode) for each in pulls] == [(b"", b"", 0)] * 3
+        assert [(*each.communicate(timeout=240), each.returncode) for each in pulls] == [(b"", b"", 0)] * 3
         for each in others:
-            _, said = each.communicate(timeout=60)
+            _, said = each.communicate(timeout=240)
             assert each.returncode in (0, 1) and b"hint: see" not in said, said
         assert pulled("fsck") == Result(b"", b"", 0)
 

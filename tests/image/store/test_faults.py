@@ -163,6 +163,6 @@ def test_a_store_is_its_owner_s_alone(mydocker: Command, second_user: Command) -
         assert done.code == 125 and b"store" in done.stderr and b"Traceback" not in done.stderr, done
     assert _tree(mydocker.store) == before
     pulls = [command.start("pull", "-q", "alpine") for command in (mydocker, second_user) for _ in range(3)]
-    assert [(*each.communicate(timeout=60), each.returncode) for each in pulls] == [(b"", b"", 0)] * 6
+    assert [(*each.communicate(timeout=240), each.returncode) for each in pulls] == [(b"", b"", 0)] * 6
     for command in (mydocker, second_user):
         assert command("fsck") == Result(b"", b"", 0)

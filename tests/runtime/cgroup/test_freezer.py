@@ -69,7 +69,7 @@ def test_a_paused_container_can_be_ended(alpine: Command, tmp_path: pathlib.Path
         assert mydocker("pause", "frozen").code == 0
         process.send_signal(how)
         assert within(30, lambda: process.send_signal(how) is None and process.poll() is not None)  # Ctrl-C, twice
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         assert within(30, lambda: sleeping(mark) == [] and os.listdir(mydocker.store / "containers") == [])
         assert _cgroups(run_dir) == []
     finally:

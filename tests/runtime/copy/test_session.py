@@ -26,7 +26,7 @@ def running(mydocker: Command, name: str, *options: str, script: str = "true") -
         yield
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def running(
         yield lines
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 def _same(mydocker: Command, row: str, name: str) -> None:
@@ -182,7 +182,7 @@ def test_it_ends_with_its_container(alpine: Command, options: tuple[str, ...]) -
         detached = alpine("exec", "-d", name, "sh", "-c", f"sleep {mark} & exec sleep {mark}")
         assert (detached.code, detached.stdout, detached.stderr) == (0, b"", b"")
         assert within(20, lambda: len(sleeping(mark)) == 4)
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == 137
     assert within(20, lambda: sleeping(mark) == [])
 
@@ -196,7 +196,7 @@ def test_a_sudden_death_leaves_the_command(alpine: Command) -> None:
         process = alpine.start("exec", "-i", f"left-{mark}", "sh", "-c", script)
         assert within(20, lambda: len(sleeping(mark)) == 1)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         time.sleep(0.2)
         [pid] = sleeping(mark)
         os.kill(pid, signal.SIGKILL)
@@ -213,7 +213,7 @@ def test_signals_are_passed_on(alpine: Command) -> None:
         assert within(20, lambda: len(sleeping(mark)) == 1)
         time.sleep(0.2)
         process.terminate()
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=240)
         assert (out, process.returncode) == (b"got\n", 3)
 
 

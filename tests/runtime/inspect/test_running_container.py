@@ -117,7 +117,7 @@ def _running(mydocker: Command, name: str, script: str, *options: str) -> Iterat
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
 
 
 def _run_dir(mydocker: Command, name: str) -> str:
@@ -187,7 +187,7 @@ def test_a_plan_has_no_contents_of_files(alpine: Command, tmp_path: pathlib.Path
             assert "xyzzy" not in path.read_text() and path.stat().st_mode & 0o777 == 0o600
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
 
 
 @rootless

@@ -29,7 +29,7 @@ def test_two_hundred_at_once(alpine: Command) -> None:
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     words = ["run", "--network", "none", "alpine", "sh", "-c", "echo $$ > /only; cat /only"]
     started = [alpine.start(*words, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) for _ in range(200)]
-    outcomes = [(process.communicate(timeout=100)[0], process.returncode) for process in started]
+    outcomes = [(process.communicate(timeout=240)[0], process.returncode) for process in started]
     assert outcomes == [(b"1\n", 0)] * 200
     assert os.listdir(alpine.store / "containers") == []
     assert pathlib.Path("/proc/self/mountinfo").read_text() == mounts
@@ -47,7 +47,7 @@ def test_a_gigabyte_of_output(alpine: Command) -> None:
         if total % (1 << 26) < len(data):
             most = max(most, _peak_memory(process.pid))
     os.close(reader)
-    assert process.communicate(timeout=20) == (None, b"")
+    assert process.communicate(timeout=120) == (None, b"")
     assert (total, process.returncode) == (1 << 30, 0)
     assert 0 < most < 40_000
 
@@ -72,7 +72,7 @@ def test_killed_whatever_the_user(alpine: Command, marker: str, user: str, count
     for process in started:
         process.kill()
     for process in started:
-        process.communicate(timeout=10)
+        process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(marker))
     assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
@@ -84,7 +84,7 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     assert process.stdout and process.stdout.readline() == b"ready\n"
     assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(marker))
     assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
@@ -113,7 +113,7 @@ def test_a_living_container_is_left_to_its_cleanup_process(alpine: Command, mark
         assert os.path.isdir(alpine.store / "containers" / directory / "scratch" / "upper")
     finally:
         os.kill(cleanup_process, signal.SIGCONT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(marker))
     assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
@@ -122,7 +122,7 @@ def test_a_killed_cleanup_process_leaves_nothing_behind(alpine: Command) -> None
     process = alpine.start("run", "-i", "alpine", "sh", "-c", "echo ready; read line; exit 7")
     assert process.stdout and process.stdout.readline() == b"ready\n"
     os.kill(_cleanup_process(process), signal.SIGKILL)
-    out, error = process.communicate(b"go\n", timeout=10)
+    out, error = process.communicate(b"go\n", timeout=120)
     assert (out, error, process.returncode) == (b"", b"", 7)
     assert os.listdir(alpine.store / "containers") == []
 
@@ -145,7 +145,7 @@ def _kill_while_starting(mydocker: Command, marker: str, options: list[str]) -> 
         process = mydocker.start(*words)
         time.sleep(takes * number / KILLS)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(marker))
     assert within_a_second(lambda: os.listdir(mydocker.store / "containers") == [])
     assert within_a_second(lambda: _cgroups() == cgroups)
@@ -184,7 +184,7 @@ def _on_a_terminal(words: list[str], environment: dict[str, str]) -> tuple[bytes
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(slave)
-    printed = process.communicate(timeout=20)
+    printed = process.communicate(timeout=120)
     os.close(master)
     return printed
 

@@ -87,7 +87,7 @@ def test_signals_arrive(alpine: Command, run: Sequence[str], name: str) -> None:
     process = alpine.start(*run, "sh", "-c", TRAP % name)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     process.send_signal(getattr(signal, f"SIG{name}"))
-    out, error = process.communicate(timeout=10)
+    out, error = process.communicate(timeout=120)
     assert (out, error, process.returncode) == (b"got it\n", b"", 3)
 
 
@@ -118,7 +118,7 @@ def test_no_process_is_left_without_a_pid_namespace(
     assert within(20, lambda: len(mentioning(f"7{marker}")) > 0)
     if end == "we are killed":
         process.kill()
-    process.communicate(b"\n", timeout=20)
+    process.communicate(b"\n", timeout=120)
     assert within_a_second(lambda: not mentioning(marker)), mentioning(marker)
     assert within_a_second(lambda: os.listdir(alpine.store / "containers") == [])
 
@@ -143,7 +143,7 @@ def _kill_outer_init(mydocker: Command, mark: str, words: Sequence[str], daemon:
     os.kill(outer_init, signal.SIGKILL)
     if all_of_us:
         process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(mark)), mentioning(mark)
     assert within_a_second(lambda: os.listdir(mydocker.store / "containers") == [])
 

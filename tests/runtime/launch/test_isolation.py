@@ -181,7 +181,7 @@ def test_and_is_killed_all_the_same(alpine: Command, options: tuple[str, ...]) -
     process = alpine.start("run", *options, "alpine", "sh", "-c", f"sleep {mark}; true")
     assert within(10, lambda: bool(mentioning(f"sleep\0{mark}")))
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(mark))
 
 

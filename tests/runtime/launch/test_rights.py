@@ -164,7 +164,7 @@ def test_terminating_us_is_stopping_it(alpine: Command) -> None:
     process = alpine.start("run", "--stop-signal", "SIGINT", "alpine", "sh", "-c", LOOP)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     process.terminate()
-    out, _ = process.communicate(timeout=10)
+    out, _ = process.communicate(timeout=120)
     assert (out, process.returncode) == (b"got INT\n", 3)
 
 

@@ -89,7 +89,7 @@ def _running(run: subprocess.Popen[bytes]) -> Iterator[str]:
         found = re.search(rb"inet ([0-9.]+)/", run.stdout.readline())
         assert found, run.stderr.read()
         yield found[1].decode()
-        assert run.communicate(timeout=30) == (b"", b"") and run.returncode == 0
+        assert run.communicate(timeout=120) == (b"", b"") and run.returncode == 0
 
 
 def test_a_store_that_is_removed_leaves_no_bridge(host: Host, stores: list[Command]) -> None:

@@ -76,7 +76,7 @@ def test_it_has_the_other_s_host_name_and_name_servers(mydocker: Command, networ
         script = 'hostname; echo "$HOSTNAME"; cat /etc/hostname; grep -c 10.1.2.3 /etc/resolv.conf'
         done = mydocker("run", "--network", "container:one", "--rootfs", "/", "sh", "-c", script)
         assert done == Result(b"box\nbox\nbox\n1\n", b"", 0)
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=240)
 
 
 def test_a_name_means_one_container(mydocker: Command) -> None:

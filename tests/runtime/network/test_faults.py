@@ -77,7 +77,7 @@ def test_a_killed_process(site: Site, mark: str, victims: str) -> None:
         assert reaches_outside(container)
         container.end()
     else:
-        container.process.communicate(timeout=60)
+        container.process.communicate(timeout=240)
     if victims == "cleanup process":
         assert within(SOON, lambda: mentioning(mark) == [])
         assert host.command("run", "alpine", "true").code == 0
@@ -90,7 +90,7 @@ def test_all_killed_at_once(site: Site, mark: str) -> None:
     container = host.container("-p", "8080:80", script=f"echo ready; exec sleep {mark}")
     everybody = [container.process.pid, *children(container.process.pid)]
     kill(*everybody)
-    container.process.communicate(timeout=60)
+    container.process.communicate(timeout=240)
     assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
     assert host.command("run", "-p", "8080:80", "alpine", "true").code == 0
     assert_nothing_left(host, mark)
@@ -104,7 +104,7 @@ def test_a_port_that_another_container_has_by_now(site: Site, mark: str) -> None
     lock = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(lock, fcntl.LOCK_SH)  # so nobody takes it for dead
     kill(first.process.pid, *children(first.process.pid))
-    first.process.communicate(timeout=60)
+    first.process.communicate(timeout=240)
     assert within(SOON, lambda: mentioning(mark) == [] and listening(host) == [])
     with host.container("-p", "8080:80", "-p", f"{ADDRESS}:8081:81") as second:
         os.close(lock)
@@ -320,7 +320,7 @@ def test_two_hundred_at_once(host: Host) -> None:
         assert process.stdout
         found.add(process.stdout.readline())
     for process in started:
-        out, errors = process.communicate(timeout=100)
+        out, errors = process.communicate(timeout=240)
         assert (out, errors, process.returncode) == (b"", b"", 0)
     assert len(found) == 200
     host.wait_until_clean()

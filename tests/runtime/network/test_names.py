@@ -162,7 +162,7 @@ def test_a_title_is_no_name(host: Host, tmp_path: pathlib.Path) -> None:
         wait_for(lambda: len(added(first)) > 1 or process.poll() is not None)
         lines = added(first)
         process.terminate()
-        out = process.communicate(timeout=60)
+        out = process.communicate(timeout=240)
         assert len(lines) == 2, out
         assert len(lines[1].split()) == 2, lines
         assert "words" not in lines[1]
@@ -218,5 +218,5 @@ def test_many_at_once_know_each_other(host: Host, networks: str) -> None:
         before = {len(path.read_text().splitlines()) for path in host.command.store.glob("containers/*/hosts")}
         assert before == {len(LOCAL) + count}
         for process in processes:
-            process.communicate(b"\n", timeout=60)
+            process.communicate(b"\n", timeout=240)
     assert not list((pathlib.Path(networks) / "one" / "leases").iterdir())

@@ -71,7 +71,7 @@ def test_the_shell_script_has_them_too(mydocker: Command, tall: Callable[[int], 
     name = tall(70)
     assert mydocker("pull", "-q", name).code == 0
     script = mydocker("explain", "--shell", "run", "--network", "none", "localhost/tall", "sh", "-c", LOOK).stdout
-    done = subprocess.run(["sh", "-c", script.decode()], capture_output=True, timeout=60)
+    done = subprocess.run(["sh", "-c", script.decode()], capture_output=True, timeout=240)
     assert Result(done.stdout, done.stderr, done.returncode) == _expected(70)
 
 

@@ -210,7 +210,7 @@ def test_an_empty_volume_that_is_in_use_is_filled_in_place(
     first = mydocker.start("run", "-v", "shared:/nowhere", "alpine", "sh", "-c", script)
     assert first.stdout and first.stdout.readline() == b"ready\n"
     _sh(mydocker, "true", "-v", "shared:/etc")
-    out, _ = first.communicate(timeout=30)
+    out, _ = first.communicate(timeout=120)
     assert (out, first.returncode) == (b"passwd\n", 0)
 
 
@@ -230,7 +230,7 @@ def test_an_interrupted_fill_is_completed_or_begun_again(mydocker: Command, stor
 def test_twenty_containers_fill_one_volume(mydocker: Command) -> None:
     assert _sh(mydocker, "true") == ""
     runs = [mydocker.start("run", "-v", "data:/etc", "alpine", "sh", "-c", "ls /etc | wc -l") for _ in range(20)]
-    results = [run.communicate(timeout=60) for run in runs]
+    results = [run.communicate(timeout=240) for run in runs]
     assert {run.returncode for run in runs} == {0}
     assert len({out for out, _ in results}) == 1, results
 
@@ -242,7 +242,7 @@ def test_containers_that_share_a_volume_make_their_mount_points_at_once(mydocker
         runs = [
             mydocker.start("run", "--network", "none", "-v", f"{name}:/etc:nocopy", "alpine", "true") for _ in range(20)
         ]
-        results = [run.communicate(timeout=60) for run in runs]
+        results = [run.communicate(timeout=240) for run in runs]
         assert {run.returncode for run in runs} == {0}, results
 
 

@@ -85,7 +85,7 @@ def test_nothing_of_the_caller_is_open_inside(alpine: Command, tmp_path: pathlib
     script = "for n in 0 1 2; do readlink /proc/self/fd/$n; done > /seen; cat /seen; ls /proc/1/fd; true"
     with (tmp_path / "out").open("w+b") as out, (tmp_path / "in").open("w+b") as given:
         words = alpine.argv("run", "-i", "alpine", "sh", "-c", script)
-        subprocess.run(words, env=dict(alpine.environment), stdin=given, stdout=out, stderr=out, check=True, timeout=30)
+        subprocess.run(words, env=dict(alpine.environment), stdin=given, stdout=out, stderr=out, check=True, timeout=99)
     kinds = re.sub(r":\[\d+\]", "", (tmp_path / "out").read_text()).split()
     assert kinds == ["pipe", "/seen", "pipe", "0", "1", "2"]  # the loop's stdout is the file
 
@@ -158,7 +158,7 @@ def _socket(content: bytes) -> int:
 def test_input_to_its_end(alpine: Command, tmp_path: pathlib.Path, name: str) -> None:
     with open(INPUTS[name](tmp_path), "rb") as source:
         process = alpine.start("run", "-i", "alpine", "cat", stdin=source)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=120)
     with open(INPUTS[name](tmp_path), "rb") as again:
         expected = b"" if "cannot" in name else again.read()
     assert out == expected
@@ -359,7 +359,7 @@ def test_output_that_cannot_be_written_is_an_error(alpine: Command, stream: str)
         redirect = " >&2" * (stream == "stderr")
         words = ("run", "alpine", "sh", "-c", f"echo x{redirect}; true")
         process = alpine.start(*words, **{stream: full})
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=120)
     assert process.returncode == 125
     if stream == "stdout":
         assert (out, error) == (None, b"mydocker: cannot write the container's output: No space left on device\n")

@@ -122,7 +122,7 @@ def test_output_that_cannot_be_written_is_an_error(
     target = os.open(path, mode)
     try:
         process = alpine.start("run", "-t", "alpine", "sh", "-c", script, stdin=subprocess.DEVNULL, stdout=target)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=240)
     finally:
         os.close(target)
     assert (process.returncode, error) == (125, b"mydocker: cannot write the container's output: " + reason + b"\n")

@@ -84,7 +84,7 @@ def test_many_that_start_at_once_have_no_id_in_common(ranged: Command) -> None:
         firsts = [int(process.stdout.readline().split()[1]) for process in running if process.stdout]
     finally:
         for process in running:
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
     assert sorted(firsts) == [FIRST + 500 * i for i in range(6)]
 
 
@@ -108,7 +108,7 @@ def test_none_is_left_of_a_run_that_was_killed(ranged: Command) -> None:
     process = ranged.start("run", *NONE, "--userns", "auto", "owned", "sh", "-c", "echo; exec sleep 600")
     assert process.stdout and process.stdout.readline() == b"\n"
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert _auto(ranged)[0][1] in (FIRST, FIRST + 1024)  # it may take a moment until all of it has ended
     assert len(_leases(ranged)) <= 4
 

@@ -168,7 +168,7 @@ def test_a_second_stop_may_be_sooner(kept: Command) -> None:
     time.sleep(0.5)
     assert first.poll() is None
     assert output(kept, "stop", "-t", "1", "slow") == b"slow\n"
-    assert first.communicate(timeout=30) == (b"slow\n", b"")
+    assert first.communicate(timeout=120) == (b"slow\n", b"")
 
 
 @root
@@ -253,7 +253,7 @@ def test_a_name_is_had_once(kept: Command) -> None:
 @pytest.mark.parametrize("arguments", [("run", "-d"), ("create",), ("run",)])
 def test_a_race_for_a_name_has_one_winner(kept: Command, arguments: tuple[str, ...]) -> None:
     racing = [kept.start(*arguments, "--name", "race", "alpine", "sleep", "5") for _ in range(12)]
-    results = [(process.communicate(timeout=100), process.returncode) for process in racing]
+    results = [(process.communicate(timeout=240), process.returncode) for process in racing]
     losers = [err for (_, err), code in results if code != 0]
     assert len(losers) == 11 and all(b"the name 'race' is in use" in err for err in losers)
 
@@ -352,7 +352,7 @@ def test_a_volume_and_a_published_port_are_there_after_a_restart(kept: Command, 
 @root
 def test_a_shell_gets_the_id_and_its_pipe_closes(kept: Command) -> None:
     script = f"id=$({kept.program} run -d --name piped alpine sleep 3600); echo got $id"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, env=dict(kept.environment), timeout=60)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, env=dict(kept.environment), timeout=240)
     assert re.fullmatch(rb"got [0-9a-f]{64}\n", done.stdout), done
 
 

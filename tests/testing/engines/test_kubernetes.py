@@ -147,7 +147,7 @@ def test_an_interrupt_ends_the_parts(alpine: Command, tmp_path: pathlib.Path, nu
     try:
         wait_for(lambda: [*(tmp_path / "parts").glob("*.jsonl.stderr")])
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 130, (stdout, stderr)

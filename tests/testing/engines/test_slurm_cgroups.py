@@ -49,6 +49,6 @@ def test_cancelled_job_leaves_nothing(
     process = batch.start()
     job = batch.job_with_slow_case()
     grouped("scancel", job)
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=240)
     assert process.returncode == 3 and b"its job was cancelled" in stdout, stdout
     wait_for(lambda: not grouped.tasks(job))

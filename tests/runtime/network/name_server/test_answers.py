@@ -151,7 +151,7 @@ def test_nginx(lan: Host) -> None:
                 wait_for(lambda: _fetch("10.98.0.80") == (200, "hello\n") or process.poll() is not None)
         finally:
             process.terminate()
-            output = process.communicate(timeout=60)
+            output = process.communicate(timeout=240)
     assert b"back could not be resolved" in output[1] and process.returncode in (0, 143), output
 
 

@@ -59,7 +59,7 @@ def test_that_of_one_that_has_the_host_s(owned: Host) -> None:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         net, _, *interfaces = _seen(owned.command)
         assert net == os.readlink(f"/proc/{process.pid}/ns/net") and "uplink" in interfaces
-        process.communicate(b"\n", timeout=60)
+        process.communicate(b"\n", timeout=240)
 
 
 def _seen(command: Command) -> list[str]:

@@ -162,7 +162,7 @@ def test_ten_for_one_port(host: Host) -> None:
             assert process.returncode == 125
             assert process.communicate()[0] == b""
     winner.terminate()
-    winner.communicate(timeout=60)
+    winner.communicate(timeout=240)
     host.wait_until_clean()
     assert host.leases() == []
 

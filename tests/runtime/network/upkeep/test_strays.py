@@ -123,7 +123,7 @@ def test_what_is_used_is_no_stray(mydocker: Command) -> None:
     interface = network["Options"]["com.docker.network.bridge.name"]
     assert _own(mydocker, interface) == []
     assert mydocker("prune").code == 0 and _is_there(interface) and interface in _firewall()
-    assert run.communicate(timeout=30) == (b"", b"")
+    assert run.communicate(timeout=120) == (b"", b"")
     assert _own(mydocker, interface) == []  # what is kept for the next container is removed in time
 
 
