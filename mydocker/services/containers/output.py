@@ -115,7 +115,8 @@ class Output(Relay):
         if self.terminal and self.terminal.master >= 0 and self.terminal.master not in self.sources:
             self.sources[self.terminal.master] = STDOUT
             self.sink = self.terminal.master
-            self.peer = _open_peer(self.terminal.master)
+            if self.left is None:  # else the terminal came with the container's end, and is to seem closed
+                self.peer = _open_peer(self.terminal.master)
         blocked = self._blocked
         events = dict.fromkeys((each.sink for each in blocked), select.POLLOUT)
         if not blocked:
