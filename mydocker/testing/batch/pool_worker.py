@@ -14,6 +14,7 @@ import socket
 from contextlib import ExitStack
 
 import mydocker.specs.model.expect  # noqa: F401  # of which orders are, so every worker would import it
+from mydocker import kernel
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.runtime.launch.cleanup_process import CleanupProcess
@@ -48,8 +49,7 @@ def serve(orders: socket.socket, parent: int, environ: Mapping[str, str]) -> NoR
     """In the worker, a child of process PARENT, to its end: obey ORDERS."""
     try:
         settle(parent)
-        os.closerange(3, orders.fileno())  # the ends of pipes that are other workers'
-        os.closerange(orders.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        kernel.close_all_but((0, 1, 2, orders.fileno()))
         _obey(orders, environ)
     except KeyboardInterrupt:  # a signal for a case that had just ended
         pass

@@ -10,7 +10,6 @@ which waits for them and whose end is theirs.
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 from contextlib import suppress
@@ -114,17 +113,14 @@ class Spawner:
 
 
 def _stand_by(requests: socket.socket, parent: int, environ: Mapping[str, str]) -> NoReturn:
-    """In the spawner, to its end. What it shares with its workers is never garbage, and a collection would copy every
-    page of it."""
-    gc.freeze()
+    """In the spawner, to its end."""
     try:
         settle(parent)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # its workers wait for processes
         nothing = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):  # who reads what mydocker writes does not wait for this process
             os.dup2(nothing, number)
-        os.closerange(3, requests.fileno())
-        os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        kernel.close_all_but((0, 1, 2, requests.fileno()))
         while True:
             _, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
             if not descriptors:
