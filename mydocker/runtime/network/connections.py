@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mydocker.kernel.netlink import Link
-    from mydocker.runtime.network.bridge.up_and_down import Rising
+    from mydocker.runtime.network.bridge.up_and_down import PendingBridge
     from mydocker.runtime.network.name_server import NameServer
     from mydocker.runtime.network.port_relay import Reservation
     from mydocker.runtime.network.port_relay.process import PortRelay
@@ -55,7 +55,7 @@ class Connections:
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
-        self._rising: tuple[Rising, Held] | None = None  # the last bridge, while nft loads its firewall
+        self._pending: tuple[PendingBridge, Held] | None = None  # the last bridge, while nft loads its firewall
         self._relay: PortRelay | None = None
         self.name_server: NameServer | None = None  # if the networks have names
 
@@ -119,7 +119,7 @@ class Connections:
         except FileNotFoundError:
             _restore_firewall(lease)  # with these ports
 
-    def bring_up(self, held: Held) -> tuple[Link, Network, Rising | None]:
+    def bring_up(self, held: Held) -> tuple[Link, Network, PendingBridge | None]:
         """The bridge of a network that is locked, and the network, which may have got another subnet by that; what is
         left to do until it is up."""
         if link := bridge.find_up(held.directory, held.network):
@@ -130,10 +130,10 @@ class Connections:
 
     def _await_bridge(self) -> None:
         """See that the last bridge is up: until then, nft works while the start of the container goes on."""
-        if self._rising:
-            (rising, held), self._rising = self._rising, None
+        if self._pending:
+            (pending, held), self._pending = self._pending, None
             try:
-                rising.finish()
+                pending.finish()
             finally:
                 held.__exit__()
 
@@ -143,9 +143,9 @@ class Connections:
         held = self._hold(attachment)
         try:
             self.take_down_later(held.directory, held.network.interface)
-            link, network, rising = self.bring_up(held)
-            if rising:
-                self._rising = rising, held
+            link, network, pending = self.bring_up(held)
+            if pending:
+                self._pending = pending, held
             if network.interface != held.network.interface:
                 self.take_down_later(held.directory, network.interface)
             self.bridges.append(link)
@@ -167,7 +167,7 @@ class Connections:
             self.leases = (*self.leases, lease)
             os.symlink(network_line(lease), f"{plan.run_dir}/network{index}")
         finally:
-            if not self._rising:
+            if not self._pending:
                 held.__exit__()
 
     def _hold(self, attachment: NetworkAttachment) -> Held:
@@ -237,9 +237,9 @@ class Connections:
 
     def __exit__(self, *_: object) -> None:
         """Give everything back. The interfaces go with the container's network namespace."""
-        if self._rising:
-            (rising, held), self._rising = self._rising, None
-            rising.give_up()
+        if self._pending:
+            (pending, held), self._pending = self._pending, None
+            pending.give_up()
             held.__exit__()
         if self._relay:
             self._relay.close()

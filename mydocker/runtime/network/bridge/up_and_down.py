@@ -14,6 +14,7 @@ from mydocker.runtime.network import leases, networks
 from mydocker.runtime.network.addresses import mac_of
 from mydocker.runtime.network.bridge import is_of, mark_of
 from mydocker.runtime.network.firewall import ruleset
+from mydocker.runtime.plan.host import read_setting
 
 if TYPE_CHECKING:
     from mydocker.kernel.netlink import Channel, Link
@@ -36,13 +37,13 @@ def ensure_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Net
     LOCK is a shared lock of that directory, which may become an exclusive one: while the caller has it, nobody takes
     the bridge down. HostError says what this host lacks.
     """
-    link, network, rising = begin_up(directory, network, lock=lock)
-    if rising:
-        rising.finish()
+    link, network, pending = begin_up(directory, network, lock=lock)
+    if pending:
+        pending.finish()
     return link, network
 
 
-def begin_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Network, Rising | None]:
+def begin_up(directory: str, network: Network, *, lock: int) -> tuple[Link, Network, PendingBridge | None]:
     """The same, but that a bridge which is not there is brought up meanwhile: until the caller has it finished, LOCK is
     an exclusive one."""
     try:
@@ -68,7 +69,7 @@ def _refused(network: Network, error: OSError) -> HostError:
     return HostError(f"cannot bring up network {network.name}{about}: {error.strerror}", hint=hint)
 
 
-def _bring_up_anew(channel: Channel, directory: str, network: Network) -> tuple[Link, Network, Rising]:
+def _bring_up_anew(channel: Channel, directory: str, network: Network) -> tuple[Link, Network, PendingBridge]:
     """Begin to bring up NETWORK, which may get another subnet by that, and another bridge."""
     host_lock = _lock_host()
     try:
@@ -82,10 +83,10 @@ def _bring_up_anew(channel: Channel, directory: str, network: Network) -> tuple[
     except BaseException:
         os.close(host_lock)
         raise
-    return link, network, Rising(network, link, loading, host_lock)
+    return link, network, PendingBridge(network, link, loading, host_lock)
 
 
-class Rising:
+class PendingBridge:
     """A bridge that is complete but for its firewall, which is just being loaded: so it is not up yet, and nobody else
     brings one up. It is finished or given up, by one who has the exclusive lock of its network."""
 
@@ -204,31 +205,23 @@ def _allow_forwarding(name: str) -> None:
     """
     for setting, value in _SETTINGS:
         _write(f"/proc/sys/net/ipv4/conf/{name}/{setting}", value)
-    if _read("/proc/sys/net/ipv4/ip_forward") == "0":
+    if read_setting("/proc/sys/net/ipv4/ip_forward") == "0":
         _write("/proc/sys/net/ipv4/ip_forward", "1")
 
 
 def _allow_forwarding6() -> None:
     """The same for IPv6, which has one switch for all interfaces. A host that is a router would forget what it has
     learnt from other routers, its default route for instance, where it is not asked to go on as before (ip-sysctl)."""
-    if _read(f"{_IPV6}/all/forwarding") != "0":
+    if read_setting(f"{_IPV6}/all/forwarding") != "0":
         return
     for name in os.listdir(_IPV6):
-        if _read(f"{_IPV6}/{name}/accept_ra") == "1":
+        if read_setting(f"{_IPV6}/{name}/accept_ra") == "1":
             _write(f"{_IPV6}/{name}/accept_ra", "2")
     _write(f"{_IPV6}/all/forwarding", "1")
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
 def _write(path: str, value: str) -> None:
-    if _read(path) == value:
+    if read_setting(path) == value:
         return
     try:
         with open(path, "w") as file:
