@@ -47,7 +47,7 @@ class Command:
 
     `prefix` goes before the program (setpriv, unshare). `environment` is all that the command gets, plus
     what a call adds with `env`; a value None removes one. With `forks`, a call takes an interpreter that has imported
-    mydocker already (see lab.forking), unless there is a prefix.
+    mydocker already (see lab.forking), unless the prefix is one that it does not know.
     """
 
     program: pathlib.Path
@@ -66,9 +66,12 @@ class Command:
         timeout: float = 240,
     ) -> Result:
         argv, environment, directory = self.argv(*arguments), self._environment(env), str(cwd or self.directory)
-        if self.forks and argv[0] == str(SCRIPT) and forking.server().takes(argv, environment):
-            done = forking.server().run(argv, input, environment, directory, timeout=timeout)
-            return Result(*done)
+        entrance = forking.entrance(self.prefix) if self.forks else None
+        if entrance is not None:
+            server = forking.server("" if self.program == SCRIPT else str(self.program))
+            words = argv[len(self.prefix) :]
+            if server.takes(words, environment):
+                return Result(*server.run(words, input, environment, directory, entrance=entrance, timeout=timeout))
         ran = subprocess.run(
             argv,
             input=input,

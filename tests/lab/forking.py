@@ -1,7 +1,8 @@
 """An interpreter that has imported mydocker and forks for each command, so that only the first start costs imports.
 
 The commands are the real ones, each in a process of its own with the streams, the environment and the directory that it
-is to have. What is tested of a start itself (memory, system calls, signals, who its parent is) takes the installed one.
+is to have, in the namespaces and as the user whom the words before it name. What is tested of a start itself (memory,
+system calls, signals, who its parent is) takes the installed one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import functools
 import importlib
 import json
 import os
+import pathlib
 import pkgutil
+import pwd
 import selectors
 import socket
 import subprocess
@@ -27,19 +30,40 @@ _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", 
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
 
 
+_ENTERED = {"--net", "--mount", "--wd"}  # what nsenter(1) and setpriv(1) do of which a fork can do as much
+_IDENTITY = {"--reuid", "--regid", "--init-groups", "--inh-caps"}
+
+
 @functools.cache
-def server() -> Server:
-    """The one of this process, which ends with it."""
-    made = Server()
+def server(program: str = "") -> Server:
+    """The one of this process, which ends with it; of the copy of mydocker whose PROGRAM that is, if it is a copy."""
+    made = Server(program)
     atexit.register(made.end)
     return made
 
 
+def entrance(prefix: Sequence[str]) -> dict[str, str] | None:
+    """What PREFIX does before a command, as lab.networks.Host and lab.command.as_user write it: options of nsenter(1)
+    and setpriv(1). None if there is more to it."""
+    words, found = list(prefix), {}
+    while words:
+        if words[0] not in ("nsenter", "setpriv") or "--" not in words:
+            return None
+        end = words.index("--")
+        found |= {name: value for name, _, value in (word.partition("=") for word in words[1:end])}
+        words = words[end + 1 :]
+        if words[:1] == ["env"]:
+            del words[0]
+    whole = found.keys() & _ENTERED in (set(), _ENTERED) and found.keys() & _IDENTITY in (set(), _IDENTITY)
+    return found if whole and found.keys() <= _ENTERED | _IDENTITY else None
+
+
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, program: str = "") -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._network = _network()
         with theirs:
-            words = [sys.executable, "-P", __file__, str(theirs.fileno())]
+            words = [*_interpreter(program), str(theirs.fileno())]
             if "EMULATED" in os.environ:  # to import all takes longer there than what the tests save
                 words += [f"mydocker.{name}" for name in _FOR_RUN]
             environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
@@ -53,7 +77,10 @@ class Server:
         self._process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
-        """Whether a command is like a start here: not if an interpreter reads its environment in another way."""
+        """Whether a command is like a start here: not if an interpreter reads its environment in another way, nor where
+        the test is in another network than before."""
+        if self._network != _network():
+            return False
         different = any(name.startswith(("PYTHON", "LD_")) for name in environment)
         usual = environment.get("LC_ALL") == "C.UTF-8"
         return usual and not different and sum(map(len, (*argv, *environment, *environment.values()))) < LARGEST
@@ -65,6 +92,7 @@ class Server:
         environment: Mapping[str, str],
         directory: str,
         *,
+        entrance: Mapping[str, str],
         timeout: float,
     ) -> tuple[bytes, bytes, int]:
         """What a command that reads TEXT writes to stdout and stderr, and its exit code.
@@ -74,7 +102,7 @@ class Server:
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (stdin, feed), (out, stdout), (error, stderr) = (os.pipe() for _ in range(3))
         given = [stdin, stdout, stderr, theirs.detach()]
-        request = json.dumps([*argv, directory, dict(environment)]).encode()
+        request = json.dumps([*argv, dict(entrance), directory, dict(environment)]).encode()
         with reply, open(feed, "wb", buffering=0) as feeding, open(out, "rb") as output, open(error, "rb") as errors:
             try:
                 socket.send_fds(self._requests, [request], given)
@@ -88,6 +116,19 @@ class Server:
             except TimeoutError:
                 raise subprocess.TimeoutExpired(list(argv), timeout) from None
             return written[0], written[1], code
+
+
+def _network() -> int:
+    """The network namespace of this thread."""
+    return os.stat("/proc/thread-self/ns/net").st_ino
+
+
+def _interpreter(program: str) -> list[str]:
+    """Words that run this file: by the interpreter of PROGRAM, with what lies beside that."""
+    if not program:
+        return [sys.executable, "-P", __file__, ""]
+    python = pathlib.Path(program).read_text().partition("\n")[0].removeprefix("#!").split()
+    return [*python, __file__, str(pathlib.Path(program).with_name("site"))]
 
 
 def _exchange(feeding: IO[bytes], text: bytes, sources: Sequence[IO[bytes]], *, until: float) -> list[bytes]:
@@ -168,20 +209,45 @@ def _modules() -> Iterator[str]:
 
 def _become(words: list[str], streams: list[int]) -> None:
     """As execve(2) would leave it: three descriptors, the environment, the directory."""
-    *argv, directory, environment = words
+    *argv, entrance, directory, environment = words
     for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
     os.environ.clear()
     os.environ.update(environment)  # type: ignore[call-overload]
     os.chdir(directory)
+    if entrance:
+        _enter(entrance)  # type: ignore[arg-type]
     sys.argv = argv
 
 
+def _enter(options: Mapping[str, str]) -> None:
+    """Do what OPTIONS of nsenter(1) and setpriv(1) do."""
+    from mydocker import kernel
+    from mydocker.kernel.enter import enter_namespace
+
+    if "--wd" in options:
+        opened = [os.open(options[name], os.O_RDONLY) for name in ("--net", "--mount", "--wd")]
+        for namespace in opened[:2]:
+            enter_namespace(namespace)
+        os.fchdir(opened[2])
+        for each in opened:
+            os.close(each)
+    if "--reuid" in options:
+        user, group = int(options["--reuid"]), int(options["--regid"])
+        os.initgroups(pwd.getpwuid(user).pw_name, group)
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+        kernel.set_capabilities(0)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # as for a process that has executed its program as that user
+
+
 if __name__ == "__main__":
-    for name in sys.argv[2:] or _modules():
+    if sys.argv[1]:
+        sys.path.insert(0, sys.argv[1])
+    for name in sys.argv[3:] or _modules():
         importlib.import_module(name)
-    _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
+    _become(*_serve(socket.socket(fileno=int(sys.argv[2]))))
     from mydocker.cli import entry
 
     entry()
