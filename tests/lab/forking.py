@@ -124,7 +124,7 @@ def _network() -> int:
 
 
 def _interpreter(program: str) -> list[str]:
-    """Words that run this file: by the interpreter of PROGRAM, with what lies beside that."""
+    """Words that run this file: by the interpreter of PROGRAM, with what lies next to that."""
     if not program:
         return [sys.executable, "-P", __file__, ""]
     python = pathlib.Path(program).read_text().partition("\n")[0].removeprefix("#!").split()
