@@ -21,7 +21,7 @@ from lab import forking
 from lab.processes import within
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
-_FORKING = "forking"  # beside a copy of the program: what forks for its user
+_FORKING = "forking"  # next to a copy of the program: what forks for its user
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # a process of its own, and a small one: what it executes begins with its size (getrusage(2), RUSAGE_CHILDREN)
@@ -86,9 +86,9 @@ class Command:
     def _server(self) -> forking.Server | None:
         if self.program == SCRIPT and not self.prefix:
             return forking.server()
-        beside = self.program.with_name(_FORKING)
-        if self.user and [*self.prefix] == entered_as(self.user) and beside.exists():
-            return forking.server([*self.prefix, str(beside)])
+        own = self.program.with_name(_FORKING)
+        if self.user and [*self.prefix] == entered_as(self.user) and own.exists():
+            return forking.server([*self.prefix, str(own)])
         return None
 
     def at_once(self, *arguments: str, count: int) -> list[Result]:
