@@ -20,7 +20,7 @@ from lab.command import Command, as_user, command, ordinary_user, python_of, rea
 from lab.places import ROOT
 from lab.registry import Registry, serve
 from lab.same_copy import complaint
-from lab.sharing import enter_mount_namespace, turn, workers
+from lab.sharing import enter_mount_namespace, workers
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,16 +92,6 @@ def _put_long_files_first(items: list[pytest.Item]) -> None:
         limits[item.path] = max(limits.get(item.path, 0), limit)
         heavy[item.path] = heavy.get(item.path, 0) + (item.get_closest_marker("unit") is None)
     items.sort(key=lambda item: (-limits[item.path], -heavy[item.path]))  # it keeps the order within a file
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # the time limit of a test begins after this
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Tests marked `alone` have the machine for themselves."""
-    if not _is_worker(item.config):
-        return (yield)
-    shared = pathlib.Path(item.config.option.basetemp).parent
-    with turn(shared, alone=item.get_closest_marker("alone") is not None):
-        return (yield)
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -13,7 +13,7 @@ from lab.command import Command
 from lab.networks import Host
 from lab.processes import mentioning, within
 
-PATIENCE = 40  # seconds
+PATIENCE = 240  # seconds; others use the machine, too
 
 
 class Stack:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -21,6 +19,6 @@ def alpine(alpine: Command) -> Command:
     return replace(alpine, forks=True)
 
 
-@pytest.fixture(scope="session")
-def make_second_user(make_second_user: Callable[[], Command]) -> Callable[[], Command]:
-    return lambda: replace(make_second_user(), forks="USER_PROGRAM" not in os.environ)
+@pytest.fixture
+def second_user(second_user: Command) -> Command:
+    return replace(second_user, forks=True)

@@ -1,19 +1,16 @@
 """An interpreter that has imported mydocker and forks for each command, so that only the first start costs imports.
 
 The commands are the real ones, each in a process of its own with the streams, the environment and the directory that it
-is to have, in the namespaces and as the user whom the words before it name. What is tested of a start itself (memory,
-system calls, signals, who its parent is) takes the installed one.
+is to have. What is tested of a start itself (memory, system calls, signals, who its parent is) takes the installed one.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import importlib
 import json
 import os
-import pathlib
 import pkgutil
 import pwd
 import selectors
@@ -28,18 +25,32 @@ LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a da
 _CHUNK = 1 << 16
 _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", "runtime.cgroup.controllers")
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
-
-
 _ENTERED = {"--net", "--mount", "--wd"}  # what nsenter(1) and setpriv(1) do of which a fork can do as much
 _IDENTITY = {"--reuid", "--regid", "--init-groups", "--inh-caps"}
+OURS = (sys.executable, "-P", __file__)
+_servers: dict[tuple[str, ...], Server] = {}
 
 
-@functools.cache
-def server(program: str = "") -> Server:
-    """The one of this process, which ends with it; of the copy of mydocker whose PROGRAM that is, if it is a copy."""
-    made = Server(program)
-    atexit.register(made.end)
-    return made
+def server(start: Sequence[str] = OURS) -> Server:
+    """The one of this process that START, words of a command line, has started; it ends with this process."""
+    key = tuple(start)
+    if key not in _servers:
+        _servers[key] = Server(key)
+        atexit.register(_servers[key].end)
+    return _servers[key]
+
+
+def end_servers_of_users() -> None:
+    """End all but our own; the next `server` starts anew."""
+    for key in [key for key in _servers if key != OURS]:
+        ended = _servers.pop(key)
+        atexit.unregister(ended.end)
+        ended.end()
+
+
+def processes() -> set[int]:
+    """The process ids of all servers."""
+    return {each.process.pid for each in _servers.values()}
 
 
 def entrance(prefix: Sequence[str]) -> dict[str, str] | None:
@@ -59,22 +70,22 @@ def entrance(prefix: Sequence[str]) -> dict[str, str] | None:
 
 
 class Server:
-    def __init__(self, program: str = "") -> None:
+    def __init__(self, start: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._network = _network()
         with theirs:
-            words = [*_interpreter(program), str(theirs.fileno())]
+            words = [*start, str(theirs.fileno())]
             if "EMULATED" in os.environ:  # to import all takes longer there than what the tests save
                 words += [f"mydocker.{name}" for name in _FOR_RUN]
             environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment, cwd="/"
             )
 
     def end(self) -> None:
         self._requests.close()
-        self._process.terminate()
-        self._process.wait()
+        self.process.terminate()
+        self.process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether a command is like a start here: not if an interpreter reads its environment in another way, nor where
@@ -121,14 +132,6 @@ class Server:
 def _network() -> int:
     """The network namespace of this thread."""
     return os.stat("/proc/thread-self/ns/net").st_ino
-
-
-def _interpreter(program: str) -> list[str]:
-    """Words that run this file: by the interpreter of PROGRAM, with what lies next to that."""
-    if not program:
-        return [sys.executable, "-P", __file__, ""]
-    python = pathlib.Path(program).read_text().partition("\n")[0].removeprefix("#!").split()
-    return [*python, __file__, str(pathlib.Path(program).with_name("site"))]
 
 
 def _exchange(feeding: IO[bytes], text: bytes, sources: Sequence[IO[bytes]], *, until: float) -> list[bytes]:
@@ -242,12 +245,14 @@ def _enter(options: Mapping[str, str]) -> None:
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # as for a process that has executed its program as that user
 
 
-if __name__ == "__main__":
-    if sys.argv[1]:
-        sys.path.insert(0, sys.argv[1])
-    for name in sys.argv[3:] or _modules():
+def main() -> None:
+    for name in sys.argv[2:] or _modules():
         importlib.import_module(name)
-    _become(*_serve(socket.socket(fileno=int(sys.argv[2]))))
+    _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
     from mydocker.cli import entry
 
     entry()
+
+
+if __name__ == "__main__":
+    main()

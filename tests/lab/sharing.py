@@ -1,14 +1,11 @@
-"""Several workers of pytest-xdist on one machine: how many, what each has for itself, and who runs alone."""
+"""Several workers of pytest-xdist on one machine: how many, and what each has for itself."""
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import pathlib
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 CLONE_NEWNS = 0x00020000
 
@@ -30,18 +27,3 @@ def enter_mount_namespace() -> None:
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     if any(fields[4] == "/" and fields[6].startswith("shared:") for fields in mounts):
         subprocess.run(["mount", "--make-rshared", "/"], check=True)
-
-
-@contextmanager
-def turn(directory: pathlib.Path, *, alone: bool) -> Iterator[None]:
-    """For the length of the `with`, no test that is ALONE runs at the same time; if this one is, no other at all.
-
-    Every test passes the gate, and one that is to be alone keeps it closed until the others have ended: it cannot
-    starve. No child inherits these locks (fcntl(2)).
-    """
-    with (directory / "gate").open("a+") as gate, (directory / "room").open("a+") as room:
-        fcntl.lockf(gate, fcntl.LOCK_EX)
-        fcntl.lockf(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        if not alone:
-            fcntl.lockf(gate, fcntl.LOCK_UN)
-        yield

@@ -25,16 +25,9 @@ PROCESSES = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2>/dev/nul
 TIME = "cut -d' ' -f1 /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null"
 
 
-def _cgroups(container: str = "*") -> list[pathlib.Path]:
-    """The cgroups of a container, or of all that run on this machine, in all hierarchies."""
+def _cgroups(container: str) -> list[pathlib.Path]:
+    """The cgroups of a container, in all hierarchies."""
     return [path for path in pathlib.Path("/sys/fs/cgroup").rglob(f"mydocker-{container}") if path.is_dir()]
-
-
-def _is_empty(cgroup: pathlib.Path) -> bool:
-    try:
-        return not (cgroup / "cgroup.procs").read_text()
-    except OSError:  # gone meanwhile
-        return False
 
 
 def _within_a_second(condition: Callable[[], bool]) -> bool:
@@ -45,9 +38,11 @@ def _within_a_second(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def _nothing_left() -> bool:
-    """No cgroup without a process; there may be those of other containers that run."""
-    return _within_a_second(lambda: not any(_is_empty(cgroup) for cgroup in _cgroups()))
+def _nothing_left(cidfile: pathlib.Path) -> bool:
+    """No cgroup of the container whose id is in CIDFILE."""
+    container = cidfile.read_text()[:12]
+    assert container
+    return _within_a_second(lambda: not _cgroups(f"{container}*"))
 
 
 def _settings(spec: ContainerSpec, version: str) -> dict[str, str]:
@@ -86,7 +81,6 @@ def test_what_no_machine_has_is_refused() -> None:
         demands(ContainerSpec(memswap_limit=1 << 30))
 
 
-@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 @pytest.mark.parametrize(
     ("options", "script", "expected"),
@@ -103,14 +97,17 @@ def test_what_no_machine_has_is_refused() -> None:
         (("-m", "64m"), "grep -h memory /proc/self/cgroup; grep ^0: /proc/self/cgroup", None),
     ],
 )
-def test_limits_seen_inside(alpine: Command, options: tuple[str, ...], script: str, expected: bytes | None) -> None:
-    done = alpine("run", *options, "alpine", "sh", "-c", f"{script} || true")
+def test_limits_seen_inside(
+    alpine: Command, tmp_path: pathlib.Path, options: tuple[str, ...], script: str, expected: bytes | None
+) -> None:
+    cidfile = tmp_path / "id"
+    done = alpine("run", "--cidfile", str(cidfile), *options, "alpine", "sh", "-c", f"{script} || true")
     assert (done.stderr, done.code) == (b"", 0)
     if expected is None:  # a cgroup namespace of its own: what it is limited by is its root
         assert {line.split(b":")[2] for line in done.stdout.splitlines()} == {b"/"}
     else:
         assert done.stdout == expected
-    assert _nothing_left()
+    assert _nothing_left(cidfile)
 
 
 @root
@@ -128,7 +125,6 @@ def test_more_processes_than_allowed(alpine: Command) -> None:
     assert done.code != 0
 
 
-@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
 @pytest.mark.parametrize(
     ("command", "code"),
@@ -137,13 +133,14 @@ def test_more_processes_than_allowed(alpine: Command) -> None:
         (("sh", "-c", "tail /dev/zero; echo $?; exit 5"), 5),
     ],
 )
-def test_out_of_memory(alpine: Command, command: tuple[str, ...], code: int) -> None:
-    done = alpine("run", "-m", "16m", "--memory-swap", "16m", "alpine", *command)
+def test_out_of_memory(alpine: Command, tmp_path: pathlib.Path, command: tuple[str, ...], code: int) -> None:
+    cidfile = tmp_path / "id"
+    done = alpine("run", "--cidfile", str(cidfile), "-m", "16m", "--memory-swap", "16m", "alpine", *command)
     assert done.code == code
     assert done.stdout == (b"137\n" if code == 5 else b"")
     if code == 137:
         assert done.stderr == b"mydocker: out of memory: the container needed more than its memory limit\n"
-    assert _nothing_left()
+    assert _nothing_left(cidfile)
 
 
 @root
@@ -187,18 +184,18 @@ def test_the_next_run_sweeps_what_a_killed_one_left(alpine: Command) -> None:
     assert not os.path.exists(stale)
 
 
-@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
-def test_without_a_pid_namespace_nothing_survives_either(alpine: Command) -> None:
-    script = "sleep 1234 & echo $!"
-    done = alpine("run", "--namespaces", "mount,cgroup", "-m", "64m", "alpine", "sh", "-c", script)
+def test_without_a_pid_namespace_nothing_survives_either(alpine: Command, tmp_path: pathlib.Path) -> None:
+    script, cidfile = "sleep 1234 & echo $!", tmp_path / "id"
+    options = ("--namespaces", "mount,cgroup", "-m", "64m", "--cidfile", str(cidfile))
+    done = alpine("run", *options, "alpine", "sh", "-c", script)
     assert (done.stderr, done.code) == (b"", 0)
     try:
         state = pathlib.Path("/proc", str(int(done.stdout)), "stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         state = "gone"
     assert state in ("gone", "Z")  # dead at least: reaping it is its parent's task
-    assert _nothing_left()
+    assert _nothing_left(cidfile)
 
 
 @root
@@ -206,11 +203,11 @@ def test_a_limit_and_a_terminal(alpine: Command) -> None:
     assert alpine("run", "-t", "-m", "64m", "alpine", "echo", "x").stdout == b"x\r\n"
 
 
-@pytest.mark.alone  # it counts the empty cgroups of all containers
 @root
-def test_a_command_that_never_started_leaves_no_cgroup(alpine: Command) -> None:
-    assert alpine("run", "-m", "64m", "alpine", "/nonexistent").code == 127
-    assert _nothing_left()
+def test_a_command_that_never_started_leaves_no_cgroup(alpine: Command, tmp_path: pathlib.Path) -> None:
+    cidfile = tmp_path / "id"
+    assert alpine("run", "--cidfile", str(cidfile), "-m", "64m", "alpine", "/nonexistent").code == 127
+    assert _nothing_left(cidfile)
 
 
 @root
@@ -356,15 +353,16 @@ def test_disks_by_their_numbers(tmp_path: pathlib.Path) -> None:
 
 
 @root
-def test_shares_and_reservations_hold(alpine: Command) -> None:
+def test_shares_and_reservations_hold(alpine: Command, tmp_path: pathlib.Path) -> None:
+    cidfile = tmp_path / "id"
     script = (
         "cat /sys/fs/cgroup/cpu.weight /sys/fs/cgroup/cpu/cpu.shares 2>/dev/null; "
         "cat /sys/fs/cgroup/memory.low /sys/fs/cgroup/memory/memory.soft_limit_in_bytes 2>/dev/null; "
         "cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null | cut -d' ' -f1"
     )
     options = ("-c", "512", "--memory", "64m", "--memory-reservation", "32m", "--cpu-quota", "50000")
-    done = alpine("run", *options, "alpine", "sh", "-c", script)
+    done = alpine("run", "--cidfile", str(cidfile), *options, "alpine", "sh", "-c", script)
     assert done.code == 0, done
     shares, reservation, quota = done.stdout.split()
     assert shares in (b"512", b"20") and (reservation, quota) == (b"33554432", b"50000")
-    assert _nothing_left()
+    assert _nothing_left(cidfile)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command
+from lab.networks import Host
 from lab.processes import wait_for
 
 from mydocker.runtime.network.upkeep import strays
@@ -22,19 +23,31 @@ pytestmark = pytest.mark.root
 @pytest.fixture
 def left(mydocker: Command) -> Iterator[str]:
     """The bridge of a network, whose one container was killed with all of mydocker's processes."""
-    assert mydocker("network", "create", "web").code == 0
     assert mydocker("pull", "-q", "alpine").code == 0
-    run = mydocker.start("run", "--network", "web", "alpine", "sh", "-c", "echo ready; exec sleep 1000")
-    assert run.stdout and run.stdout.readline() == b"ready\n"
-    [network] = json.loads(mydocker("network", "inspect", "web").stdout)
-    interface = network["Options"]["com.docker.network.bridge.name"]
-    _kill_tree(run.pid)
-    run.communicate()
-    wait_for(lambda: not os.listdir(f"/sys/class/net/{interface}/brif"))  # the container's end takes it along
+    interface = _leave(mydocker)
     yield interface
     subprocess.run(["ip", "link", "delete", interface], capture_output=True)
     for family in ("inet", "bridge"):
         subprocess.run(["nft", "delete", "table", family, f"mydocker-{interface}"], capture_output=True)
+
+
+@pytest.fixture
+def left_there(host: Host) -> str:
+    """The same on a host of its own: `prune` of other tests would remove it from this one."""
+    return _leave(host.command)
+
+
+def _leave(mydocker: Command) -> str:
+    assert mydocker("network", "create", "web").code == 0
+    run = mydocker.start("run", "--network", "web", "alpine", "sh", "-c", "echo ready; exec sleep 1000")
+    assert run.stdout and run.stdout.readline() == b"ready\n"
+    [network] = json.loads(mydocker("network", "inspect", "web").stdout)
+    interface: str = network["Options"]["com.docker.network.bridge.name"]
+    _kill_tree(run.pid)
+    run.communicate()
+    of_bridge = [*mydocker.prefix, "ip", "-o", "link", "show", "master", interface]
+    wait_for(lambda: not subprocess.run(of_bridge, capture_output=True, check=True).stdout)  # the container's end
+    return interface
 
 
 def _kill_tree(pid: int) -> None:
@@ -76,24 +89,23 @@ def test_the_next_container_of_any_network_leaves_none(mydocker: Command, left: 
     assert os.listdir(mydocker.store / "networks/web/leases") == []
 
 
-@pytest.mark.alone  # `prune` of another test would remove it
 def test_a_bridge_of_a_store_that_is_gone_is_removed_from_another_one(
-    mydocker: Command, left: str, tmp_path: pathlib.Path
+    host: Host, left_there: str, tmp_path: pathlib.Path
 ) -> None:
-    mydocker.store.rename(tmp_path / "gone")
-    mydocker.store.mkdir()
-    done = mydocker("prune")
-    assert done.code == 0 and f"bridge {left} of network web" in done.stdout.decode().splitlines()
-    assert not _is_there(left) and left not in _firewall()
+    host.command.store.rename(tmp_path / "gone")
+    host.command.store.mkdir()
+    done = host.command("prune")
+    assert done.code == 0 and f"bridge {left_there} of network web" in done.stdout.decode().splitlines()
+    assert not any(host.traces().values())
 
 
-@pytest.mark.alone  # `prune` of another test would remove it
-def test_a_firewall_without_a_bridge_is_removed(mydocker: Command, left: str) -> None:
-    shutil.rmtree(mydocker.store / "containers")
-    subprocess.run(["ip", "link", "delete", left], check=True)
-    assert f"firewall {left}" in _own(mydocker, left)
-    assert f"firewall {left}" in mydocker("prune").stdout.decode().splitlines()
-    assert left not in _firewall()
+def test_a_firewall_without_a_bridge_is_removed(host: Host, left_there: str) -> None:
+    shutil.rmtree(host.command.store / "containers")
+    host.run("ip", "link", "delete", left_there)
+    stray = f"firewall {left_there}"
+    assert stray in host.command("doctor").stdout.decode() and any(left_there in x for x in host.traces()["tables"])
+    assert stray in host.command("prune").stdout.decode().splitlines()
+    assert not any(host.traces().values())
 
 
 def test_strays_of_another_store_are_left_to_it(mydocker: Command, left: str, tmp_path: pathlib.Path) -> None:
