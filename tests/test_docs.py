@@ -63,10 +63,9 @@ PROGRAMS = {
     "usr/local/bin/python": "#!/bin/sh\ncat\n",
     "sbin/apk": "#!/bin/sh\necho 3\n",
 }
-_PREPARED = """
+_STORE = """
 mydocker pull -q alpine:3.20
 for name in alpine team/app:2; do mydocker tag alpine:3.20 $name; done
-mydocker lock tests
 """
 _NO_BUILDER = pytest.mark.skip(reason="needs buildah")
 World = Callable[[pathlib.Path], Command]
@@ -82,18 +81,21 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for name in IMAGES.split():
             repository, _, tag = name.partition(":")
             registry.push(image, repository, tag=tag)
+        first = _shell(tmp_path_factory.mktemp("first"), registry, image.digest, builder_store)
+        done = first("-euc", _STORE)
+        assert done.code == 0, done
 
         def world(page: pathlib.Path) -> Command:
             if page not in made:
-                made[page] = _world(page, tmp_path_factory.mktemp(page.stem), registry, image.digest, builder_store)
+                made[page] = _shell(tmp_path_factory.mktemp(page.stem), registry, image.digest, builder_store)
+                subprocess.run(["cp", "-a", first.store, made[page].store], check=True)
+                _prepare(page, made[page])
             return made[page]
 
         yield world
 
 
-def _world(
-    page: pathlib.Path, directory: pathlib.Path, registry: Registry, digest: str, builder_store: dict[str, str]
-) -> Command:
+def _shell(directory: pathlib.Path, registry: Registry, digest: str, builder_store: dict[str, str]) -> Command:
     ready = command(directory, registry=registry.address)
     environment = {
         **ready.environment,
@@ -107,11 +109,13 @@ def _world(
         "USER": "me",
         "GITHUB_STEP_SUMMARY": f"{directory}/summary.md",
     }
-    write_files(page, directory, environment)
-    shell = Command(pathlib.Path("/bin/sh"), environment, directory, store=ready.store)
-    done = shell("-euc", _PREPARED)
+    return Command(pathlib.Path("/bin/sh"), environment, directory, store=ready.store)
+
+
+def _prepare(page: pathlib.Path, shell: Command) -> None:
+    write_files(page, shell.directory, shell.environment)
+    done = shell("-c", "mydocker lock tests")
     assert done.code == 0, done
-    return shell
 
 
 def _reason(block: Block) -> str:
@@ -248,11 +252,11 @@ def test_python(worlds: World, block: Block) -> None:
 
 
 @pytest.fixture(scope="module")
-def helps(worlds: World) -> dict[str, str]:
-    shell = worlds(PAGES[0])
-    texts = {name: shell("-c", f"mydocker {name} --help all").stdout.decode() for name in COMMANDS}
+def helps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    mydocker = command(tmp_path_factory.mktemp("helps"), forks=True)
+    texts = {name: mydocker(name, "--help", "all").stdout.decode() for name in COMMANDS}
     for name, page in all_pages().items():
-        texts[name] += "".join(shell("-c", f"mydocker {each.name} --help").stdout.decode() for each in page.subcommands)
+        texts[name] += "".join(mydocker(*each.name.split(), "--help").stdout.decode() for each in page.subcommands)
     return texts
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import pathlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -150,26 +152,56 @@ def _text(file: pathlib.Path) -> str:
     return file.read_text()
 
 
+def _parsed(file: pathlib.Path) -> ast.Module:
+    """FILE's tree, of which nothing is kept: the collector would go through all of them time and again. Nothing of one
+    is in a circle, so there is nothing to collect meanwhile either."""
+    gc.disable()
+    try:
+        return ast.parse(_text(file))
+    finally:
+        gc.enable()
+
+
+class _Facts(NamedTuple):
+    """What the tests below look at in a module."""
+
+    documented: bool
+    imports: frozenset[str]  # absolute names, also inside functions and under TYPE_CHECKING
+    functions: tuple[tuple[str, int, int], ...]  # (name, first line, number of lines)
+    calls: tuple[tuple[str, int], ...]  # (what is called, by a name or an attribute; line)
+
+
 @functools.cache
-def _nodes(module: pathlib.Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(_text(module))))
+def _facts(module: pathlib.Path) -> _Facts:
+    imports: set[str] = set()
+    functions, calls = [], []
+    tree = _parsed(module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.FunctionDef) and node.end_lineno:
+            functions.append((node.name, node.lineno, node.end_lineno - node.lineno + 1))
+        elif isinstance(node, ast.Call):
+            calls.append((_dotted(node.func), node.lineno))
+    return _Facts(bool(ast.get_docstring(tree)), frozenset(imports), tuple(functions), tuple(calls))
+
+
+def _dotted(called: ast.expr) -> str:
+    """`a.b.c` as it stands there; of what is called in another way, a part."""
+    if isinstance(called, ast.Attribute):
+        return f"{_dotted(called.value)}.{called.attr}"
+    return called.id if isinstance(called, ast.Name) else ""
 
 
 def _name(file: pathlib.Path) -> str:
     return str(file.relative_to(ROOT))
 
 
-@functools.cache
-def _imports(module: pathlib.Path) -> set[str]:
-    """Absolute names of all that MODULE imports anywhere, also inside functions and under TYPE_CHECKING."""
-    found: set[str] = set()
-    for node in _nodes(module):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}: a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def _imports(module: pathlib.Path) -> frozenset[str]:
+    return _facts(module).imports
 
 
 def _room(name: str) -> str:
@@ -266,10 +298,7 @@ def test_files_are_short_and_say_what_they_are() -> None:
     lines = {_name(module): len(_text(module).splitlines()) for module in MODULES}
     longest = {"mydocker/specs/fields.py": 1500}  # one table is one thing to read
     assert {name: count for name, count in lines.items() if count > longest.get(name, 500)} == {}
-    trees = {_name(module): _nodes(module)[0] for module in MODULES}
-    assert [
-        name for name, tree in trees.items() if not isinstance(tree, ast.Module) or not ast.get_docstring(tree)
-    ] == []
+    assert [_name(module) for module in MODULES if not _facts(module).documented] == []
 
 
 FOLDERS = sorted({path.parent for root in (PACKAGE, ROOT / "tests") for path in root.rglob("*.py")})
@@ -299,10 +328,9 @@ def test_modules_are_imported_by_name() -> None:
 
 def test_functions_are_short() -> None:
     lines = {
-        f"{_name(module)}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        f"{_name(module)}:{first} {name}": count
         for module in MODULES
-        for node in _nodes(module)
-        if isinstance(node, ast.FunctionDef) and node.end_lineno
+        for name, first, count in _facts(module).functions
     }
     assert {name: count for name, count in lines.items() if count > 40} == {}
 
@@ -310,11 +338,11 @@ def test_functions_are_short() -> None:
 def test_only_the_command_line_prints_and_exits() -> None:
     writes = {"print", "exit", "quit", "sys.exit", "sys.stdout.write", "sys.stderr.write"}
     found = {
-        f"{_name(module)}:{node.lineno}"
+        f"{_name(module)}:{line}"
         for module in MODULES
         if module.relative_to(PACKAGE).parts[0] not in ("cli", "__main__.py")
-        for node in _nodes(module)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in writes
+        for called, line in _facts(module).calls
+        if called in writes
     }
     assert found == set()
 
@@ -345,12 +373,14 @@ TEXTS = [*MODULES, *(path for path in TESTS if path != pathlib.Path(__file__)), 
 def test_words_are_plain() -> None:
     """In text, and in names as well: `_` separates words there. This file has the list."""
     found = []
+    lower = {file: _text(file).lower().replace("_", " ") for file in TEXTS}
     for words, instead in DIALECT.items():
+        rough = re.compile(words)  # without what takes long at each letter
         phrase = re.compile(rf"(?i)(?<![^\W_])(?:{words.replace(' ', '[ _]')})(?![^\W_])")
         found += [
             f"{_name(file)}:{number}: {line.strip()!r}: write {instead!r}"
             for file in TEXTS
-            if phrase.search(_text(file))
+            if rough.search(lower[file])
             for number, line in enumerate(_text(file).splitlines(), 1)
             if phrase.search(line)
         ]
@@ -382,7 +412,7 @@ def _run_on_import(tree: ast.AST) -> list[str]:
 
 def test_nothing_is_random_or_timed_while_tests_are_collected() -> None:
     """A busy machine, and a run of some of the tests only, collect the same ones."""
-    called = {_name(module): _run_on_import(_nodes(module)[0]) for module in TESTS}
+    called = {_name(module): _run_on_import(_parsed(module)) for module in TESTS}
     fickle = {file: [name for name in names if _is_fickle(name)] for file, names in called.items()}
     assert {file: names for file, names in fickle.items() if names} == {}
 

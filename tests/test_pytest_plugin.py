@@ -8,10 +8,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from lab.command import Command
+from lab.processes import sleeping, wait_for
 
 from mydocker import pytest_plugin
 from mydocker.testing.cases.collect import SUFFIXES
@@ -164,14 +164,11 @@ def test_a_session_that_ends_takes_its_containers_along(
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
     environment = {**os.environ, **alpine.environment}
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
-    wanted = ["pgrep", "-fx", f"sleep {mark}"]
-    while subprocess.run(wanted, capture_output=True).returncode:
-        time.sleep(0.01)
+    wait_for(lambda: bool(sleeping(mark)))
     process.send_signal(number)
     said, _ = process.communicate(timeout=240)
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
-    while os.listdir(alpine.store / "containers") or not subprocess.run(wanted, capture_output=True).returncode:
-        time.sleep(0.01)
+    wait_for(lambda: not os.listdir(alpine.store / "containers") and not sleeping(mark))
 
 
 def test_all_mistakes_of_a_file_are_reported_when_it_is_collected(tmp_path: pathlib.Path) -> None:

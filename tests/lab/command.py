@@ -11,7 +11,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from lab import forking
 from lab.processes import within
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
+_FORKING = "forking"  # next to a copy of the program: what forks for its user
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # a process of its own, and a small one: what it executes begins with its size (getrusage(2), RUSAGE_CHILDREN)
@@ -56,6 +58,7 @@ class Command:
     prefix: Sequence[str] = ()
     store: pathlib.Path = field(default=pathlib.Path("/nonexistent"))
     forks: bool = False
+    user: pwd.struct_passwd | None = None
 
     def __call__(
         self,
@@ -66,9 +69,10 @@ class Command:
         timeout: float = 240,
     ) -> Result:
         argv, environment, directory = self.argv(*arguments), self._environment(env), str(cwd or self.directory)
-        if self.forks and argv[0] == str(SCRIPT) and forking.server().takes(argv, environment):
-            done = forking.server().run(argv, input, environment, directory, timeout=timeout)
-            return Result(*done)
+        server = self._server() if self.forks else None
+        if server and (not self.user or cwd is None) and server.takes(argv, environment):
+            words = argv[len(self.prefix) :]
+            return Result(*server.run(words, input, environment, directory, timeout=timeout))
         ran = subprocess.run(
             argv,
             input=input,
@@ -78,6 +82,19 @@ class Command:
             timeout=timeout,
         )
         return Result(ran.stdout, ran.stderr, ran.returncode)
+
+    def _server(self) -> forking.Server | None:
+        if self.program == SCRIPT and not self.prefix:
+            return forking.server()
+        own = self.program.with_name(_FORKING)
+        if self.user and [*self.prefix] == entered_as(self.user) and own.exists():
+            return forking.server([*self.prefix, str(own)])
+        return None
+
+    def at_once(self, *arguments: str, count: int) -> list[Result]:
+        """COUNT calls that all run at the same time."""
+        with ThreadPoolExecutor(count) as threads:
+            return [*threads.map(lambda _: self(*arguments), range(count))]
 
     def measured(self, *arguments: str, env: Mapping[str, str | None] | None = None) -> tuple[Result, int]:
         """As a call, and the bytes of memory that it, or the largest of its children, has had at once."""
@@ -160,41 +177,59 @@ def ordinary_user() -> Iterator[pwd.struct_passwd]:
         yield pwd.getpwnam(name)
         await_end_of_processes(pwd.getpwnam(name))
     finally:
+        forking.end_servers_of_users()
         _change_users("userdel", "--remove", name)
 
 
 @contextmanager
 def granted(user: pwd.struct_passwd, first: int, count: int = 65536) -> Iterator[None]:
     """For the length of the `with`, USER has COUNT subordinate ids of users, and of groups, from FIRST on."""
-    for file in ("/etc/subuid", "/etc/subgid"):
-        pathlib.Path(file).touch()
-    ids = f"{first}-{first + count - 1}"
     await_end_of_processes(user)
-    _change_users("usermod", "--add-subuids", ids, "--add-subgids", ids, user.pw_name)
+    line = f"{user.pw_name}:{first}:{count}\n"
+    _write_ranges(lambda lines: [*lines, line])
     try:
         yield
     finally:
         await_end_of_processes(user)
-        _change_users("usermod", "--del-subuids", ids, "--del-subgids", ids, user.pw_name)
+        _write_ranges(lambda lines: [each for each in lines if each != line])
+
+
+def _write_ranges(change: Callable[[list[str]], list[str]]) -> None:
+    """Replace subuid(5) and subgid(5) by what CHANGE makes of their lines."""
+    with _users_to_ourselves():
+        for path in (pathlib.Path("/etc/subuid"), pathlib.Path("/etc/subgid")):
+            path.touch()
+            new = path.with_name(f"{path.name}.mydocker")
+            new.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+            new.chmod(0o644)
+            new.replace(path)
 
 
 def _change_users(*words: str) -> None:
-    """Call a program of shadow-utils: one at a time, as it does not wait for another one's lock."""
-    with pathlib.Path(tempfile.gettempdir(), "mydocker-tests.users").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Call a program of shadow-utils."""
+    with _users_to_ourselves():
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, (words, done.stderr)
 
 
+@contextmanager
+def _users_to_ourselves() -> Iterator[None]:
+    """One at a time: shadow-utils do not wait for another one's lock."""
+    with pathlib.Path(tempfile.gettempdir(), "mydocker-tests.users").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def await_end_of_processes(user: pwd.struct_passwd) -> bool:
-    """Whether USER has processes still after 20 s: usermod(8) changes no user who has. Their networks last a moment
-    longer than their containers."""
+    """Whether USER has processes still after 20 s, but for those that wait for commands (lab.forking): userdel(8)
+    removes no user who has. Their networks last a moment longer than their containers."""
     return not within(20, lambda: not _has_processes(user.pw_uid))
 
 
 def _has_processes(user: int) -> bool:
     """As usermod(8) finds them: also those that are not dumpable, whose directories in /proc are root's (proc(5))."""
-    for name in os.listdir("/proc"):
+    waiting = {str(process) for process in forking.processes()}
+    for name in {*os.listdir("/proc")} - waiting:
         with suppress(OSError):  # it has just ended
             if name.isdecimal() and f"\nUid:\t{user}\t" in pathlib.Path(f"/proc/{name}/status").read_text():
                 return True
@@ -226,7 +261,7 @@ def as_user(command: Command, user: pwd.struct_passwd, *, program: pathlib.Path)
     """COMMAND with PROGRAM, entered as a login of USER would be: no groups, no capabilities."""
     prefix = entered_as(user)
     environment = {**command.environment, "HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
-    return Command(program, environment, command.directory, prefix, command.store)
+    return Command(program, environment, command.directory, prefix, command.store, command.forks, user)
 
 
 def readable_copy(directory: pathlib.Path, *, python: str) -> pathlib.Path:
@@ -238,10 +273,9 @@ def readable_copy(directory: pathlib.Path, *, python: str) -> pathlib.Path:
     unused = shutil.ignore_patterns(*tools, "*hypothesis*")
     shutil.copytree(sysconfig.get_path("purelib"), site, ignore=unused)
     shutil.copytree(pathlib.Path(package.__file__).parent, site / "mydocker", dirs_exist_ok=True)
-    program = directory / "mydocker"
-    program.write_text(
-        f"#!{python} -I\nimport sys\nsys.path.insert(0, {str(site)!r})\n"
-        "from mydocker.cli import main\nsys.exit(main())\n"
-    )
-    program.chmod(0o755)
-    return program
+    shutil.copy(forking.__file__, site / "forking.py")
+    for name, call in {"mydocker": "from mydocker.cli import main", _FORKING: "from forking import main"}.items():
+        program = directory / name
+        program.write_text(f"#!{python} -I\nimport sys\nsys.path.insert(0, {str(site)!r})\n{call}\nsys.exit(main())\n")
+        program.chmod(0o755)
+    return directory / "mydocker"

@@ -1,4 +1,4 @@
-"""`mydocker` and `alpine` for tests of what the commands do, not of how they start. See lab.forking."""
+"""`mydocker`, `alpine` and `second_user` for tests of what the commands do, not of how they start. See lab.forking."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def mydocker(mydocker: Command) -> Command:
 @pytest.fixture(scope="session")
 def alpine(alpine: Command) -> Command:
     return replace(alpine, forks=True)
+
+
+@pytest.fixture
+def second_user(second_user: Command) -> Command:
+    return replace(second_user, forks=True)

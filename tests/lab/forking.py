@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import importlib
 import json
 import os
@@ -25,32 +24,48 @@ LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a da
 _CHUNK = 1 << 16
 _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", "runtime.cgroup.controllers")
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
+OURS = (sys.executable, "-P", __file__)
+_servers: dict[tuple[str, ...], Server] = {}
 
 
-@functools.cache
-def server() -> Server:
-    """The one of this process, which ends with it."""
-    made = Server()
-    atexit.register(made.end)
-    return made
+def server(start: Sequence[str] = OURS) -> Server:
+    """The one of this process that START, words of a command line, has started; it ends with this process."""
+    key = tuple(start)
+    if key not in _servers:
+        _servers[key] = Server(key)
+        atexit.register(_servers[key].end)
+    return _servers[key]
+
+
+def end_servers_of_users() -> None:
+    """End all but our own; the next `server` starts anew."""
+    for key in [key for key in _servers if key != OURS]:
+        ended = _servers.pop(key)
+        atexit.unregister(ended.end)
+        ended.end()
+
+
+def processes() -> set[int]:
+    """The process ids of all servers."""
+    return {each.process.pid for each in _servers.values()}
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, start: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            words = [sys.executable, "-P", __file__, str(theirs.fileno())]
+            words = [*start, str(theirs.fileno())]
             if "EMULATED" in os.environ:  # to import all takes longer there than what the tests save
                 words += [f"mydocker.{name}" for name in _FOR_RUN]
             environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment, cwd="/"
             )
 
     def end(self) -> None:
         self._requests.close()
-        self._process.terminate()
-        self._process.wait()
+        self.process.terminate()
+        self.process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
         """Whether a command is like a start here: not if an interpreter reads its environment in another way."""
@@ -178,10 +193,14 @@ def _become(words: list[str], streams: list[int]) -> None:
     sys.argv = argv
 
 
-if __name__ == "__main__":
+def main() -> None:
     for name in sys.argv[2:] or _modules():
         importlib.import_module(name)
     _become(*_serve(socket.socket(fileno=int(sys.argv[1]))))
     from mydocker.cli import entry
 
     entry()
+
+
+if __name__ == "__main__":
+    main()

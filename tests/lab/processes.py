@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Until CONDITION holds, for as long as a test may take."""
     while not condition():
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> bool:
@@ -55,9 +55,8 @@ def other_threads() -> list[threading.Thread]:
 
 def _command_lines() -> list[tuple[int, bytes]]:
     found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            found.append((int(path.name), (path / "cmdline").read_bytes()))
-        except OSError:  # it has just ended
-            continue
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:  # it has just ended
+                found.append((int(name), file.read()))
     return found

@@ -104,8 +104,9 @@ def peer(registry: Registry) -> Iterator[Peer]:
             registry.push(image, name)
         start = {"mydocker": _mydocker, "docker": _docker, "podman": _podman}[NAME]
         for ready in start(directory, registry):
-            for name in images:
-                done = ready.command("pull", f"{registry.address}/{name}")
+            names = [f"{registry.address}/{name}" for name in images]
+            for words in [[name] for name in names] if NAME == "docker" else [names]:  # Docker's pulls one
+                done = ready.command("pull", *words)
                 assert done.code == 0, done
             yield ready
     finally:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from lab import forking
 from lab.command import Command
 from lab.processes import sleeping, wait_for
 
@@ -129,6 +130,7 @@ def test_fewer_at_once_where_the_host_has_no_more_processes(second_user: Command
     spec.write_text("---\n".join(CASE.format(f"n{n}", "sleep 0.05; true") for n in range(count)))
     spec.chmod(0o644)
     assert second_user("run", "alpine", "true").code == 0
+    forking.end_servers_of_users()  # they count too
     limited = replace(second_user, prefix=[*second_user.prefix, "prlimit", f"--nproc={limit}:{limit}", "--"])
     done = limited("test", "-j", "30", str(spec))
     assert (done.code, done.stderr) == (0, b""), done
@@ -142,6 +144,7 @@ def test_an_error_where_not_one_can_start(second_user: Command) -> None:
     spec.write_text("---\n".join(CASE.format(f"n{n}", "true") for n in range(3)))
     spec.chmod(0o644)
     assert second_user("run", "alpine", "true").code == 0
+    forking.end_servers_of_users()
     limited = replace(second_user, prefix=[*second_user.prefix, "prlimit", "--nproc=1:1", "--"])
     reports = {
         format: second_user.directory / f"report.{format}" for format in ("text", "tap", "junit", "json", "html")

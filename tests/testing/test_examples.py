@@ -156,34 +156,56 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     """A mutation check: each check, turned round, turns the verdict of its case.
 
     Where a container is watched, the opposite of what is to come true has been true before, but for what cannot be true
-    while the server answers. So there it is made what is never true, and the time is cut short.
+    while the server answers. So there it is made what is never true, and the time is cut short; those that were not
+    ready by then, on a busy machine, have more.
     """
     monkeypatch.chdir(ROOT)
     cases = [case for case in collect(["examples"], environ={}) if not case.spec.skip]
     mutants = [(case, check) for case in cases for check in (case.spec.expect or Expect()).checks]
+    judged: dict[int, JudgedCase] = {}
+    for within in (1.5, 8.0):
+        left = {number for number, (_, check) in enumerate(mutants) if not _has_failed(judged.get(number), check)}
+        judged |= _judged_mutants(cases, mutants, left, within, mydocker)
+    assert len(judged) == len(mutants) > 30
+    for number, (case, check) in enumerate(mutants):
+        assert _has_failed(judged[number], check), (case.title, check, judged[number].verdict, judged[number].failures)
+
+
+def _has_failed(result: JudgedCase | None, check: Check) -> bool:
+    """Whether RESULT is a failure by CHECK."""
+    places = [(each.origin.file, each.origin.line, each.origin.column) for each in result.failures] if result else []
+    return (
+        result is not None
+        and result.verdict == "failed"
+        and (result.case.file, check.origin.line, check.origin.column) in places
+    )
+
+
+def _judged_mutants(
+    cases: list[Case], mutants: list[tuple[Case, Check]], left: set[int], within: float, mydocker: Command
+) -> dict[int, JudgedCase]:
+    """The results of those of MUTANTS whose numbers are LEFT, in which what is watched has WITHIN seconds."""
+    turned = {
+        number: case.replace(spec=case.spec.replace(expect=_turned(case, check, within)))
+        for number, (case, check) in enumerate(mutants)
+        if number in left
+    }
     apart = {case.file for case in cases if case.needs}  # each mutant of these runs among the others of its file
-    turned = [case.replace(spec=case.spec.replace(expect=_turned(case, check))) for case, check in mutants]
-    alone = [case.replace(number=number) for number, case in enumerate(turned) if case.file not in apart]
 
     def judge(batch: list[Case]) -> dict[int, JudgedCase]:
         with Spawner(mydocker.environment) as spawner:
             results = Batch(batch, limits=Limits(jobs=8), spawner=spawner).results()
             return {result.case.number: result for result in results}
 
-    judged = judge(alone)
-    for number, mutant in enumerate(turned):
+    judged = judge([case.replace(number=number) for number, case in turned.items() if case.file not in apart])
+    for number, mutant in turned.items():
         if mutant.file in apart:
             batch = [mutant if case.number == mutant.number else case for case in cases if case.file == mutant.file]
             judged[number] = judge(batch)[mutant.number]
-    results = [judged[number] for number in range(len(turned))]
-    assert len(results) == len(mutants) > 30
-    for result, (case, check) in zip(results, mutants, strict=True):
-        assert result.verdict == "failed", (case.title, check)
-        places = [str(failure.origin) for failure in result.failures]
-        assert f"{case.file}:{check.origin.line}:{check.origin.column}" in places, (case.title, check, result.failures)
+    return judged
 
 
-def _turned(case: Case, check: Check) -> Expect:
+def _turned(case: Case, check: Check, within: float) -> Expect:
     """The expectations of CASE, with the opposite of CHECK, or, where that has been true before, with what never is."""
     expect = case.spec.expect
     assert expect is not None
@@ -192,4 +214,4 @@ def _turned(case: Case, check: Check) -> Expect:
     answered = expect.requests and check.about[0] in RUNNING
     turned = check.replace(matcher=opposite if expect.within is None or answered else never)
     checks = tuple(turned if each is check else each for each in expect.checks)
-    return expect.replace(within=expect.within and 4.0, checks=checks)
+    return expect.replace(within=expect.within and within, checks=checks)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from lab import busybox
@@ -87,15 +90,50 @@ CASES = [
 ]  # fmt: skip  # pairs read best side by side
 
 
+def _verdicts(mydocker: Command, directory: pathlib.Path, texts: Sequence[str], *, image: str) -> dict[str, Any]:
+    """What became of each of TEXTS, files without their first line, in one batch: verdicts and failures by text."""
+    (directory / "run.env").write_text("A=b\nB=c\n")
+    names = {f"cst{number}.yaml": text for number, text in enumerate(texts)}
+    for name, text in names.items():
+        (directory / name).write_text(f"schemaVersion: {text}")
+    words = ("test", "--image", image, "--report", "json=report.json", *names)
+    done = mydocker(*words, cwd=directory, env={"CST_HERE": "c"})
+    assert (done.stderr, done.code) == (b"", 1), done
+    found: dict[str, Any] = {text: [] for text in texts}
+    for case in json.loads((directory / "report.json").read_text())["cases"]:
+        found[names[case["file"]]].append((case["verdict"], case["reason"], case["failures"]))
+    return found
+
+
+def _check_both(found: dict[str, Any], good: str, bad: str) -> None:
+    """GOOD has passed, and BAD has failed, by what was expected and nothing else."""
+    assert found[good] == [("passed", "", [])]
+    [(verdict, reason, failures)] = found[bad]
+    assert (verdict, reason) == ("failed", "") and failures, found[bad]
+
+
+def _version_2(text: str) -> str:
+    return "2.0.0\n" + re.sub(r"\nx-a: .*", "", text)
+
+
+@pytest.fixture(scope="module")
+def judged(alpine: Command, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The files of CASES, in one batch."""
+    texts = [*dict.fromkeys(_version_2(text) for pair in CASES for text in pair)]
+    return _verdicts(alpine, tmp_path_factory.mktemp("both"), texts, image="alpine")
+
+
 @root
 @pytest.mark.parametrize(("good", "bad"), CASES)
-def test_both_ways(alpine: Command, tmp_path: pathlib.Path, good: str, bad: str) -> None:
-    good, bad = (re.sub(r"\nx-a: .*", "", text) for text in (good, bad))
-    done = _test(alpine, tmp_path, good)
-    assert (done.stderr, done.code) == (b"", 0), done
-    done = _test(alpine, tmp_path, bad)
-    assert (done.stderr, done.code) == (b"", 1), done
-    assert b"FAILED  " in done.stdout
+def test_both_ways(judged: dict[str, Any], good: str, bad: str) -> None:
+    _check_both(judged, _version_2(good), _version_2(bad))
+
+
+@root
+def test_what_one_file_expects_is_its_exit_code(alpine: Command, tmp_path: pathlib.Path) -> None:
+    for text, code in zip(CASES[0], (0, 1), strict=True):
+        done = _test(alpine, tmp_path, text)
+        assert (done.stderr, done.code, b"FAILED  " in done.stdout) == (b"", code, code == 1), done
 
 
 @root
@@ -171,13 +209,17 @@ V1 = [
 ]  # fmt: skip  # pairs read best side by side
 
 
+@pytest.fixture(scope="module")
+def judged_first(alpine: Command, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The files of V1, in one batch."""
+    texts = [f"'1.0.0'\n{text}\n" for pair in V1 for text in pair]
+    return _verdicts(alpine, tmp_path_factory.mktemp("first"), texts, image="alpine")
+
+
 @root
 @pytest.mark.parametrize(("good", "bad"), V1)
-def test_the_first_version_of_the_schema(alpine: Command, tmp_path: pathlib.Path, good: str, bad: str) -> None:
-    for text, code in ((good, 0), (bad, 1)):
-        (tmp_path / "cst.yaml").write_text(f"schemaVersion: '1.0.0'\n{text}\n")
-        done = alpine("test", "--image", "alpine", "cst.yaml", cwd=tmp_path)
-        assert (done.stderr, done.code) == (b"", code), done
+def test_the_first_version_of_the_schema(judged_first: dict[str, Any], good: str, bad: str) -> None:
+    _check_both(judged_first, f"'1.0.0'\n{good}\n", f"'1.0.0'\n{bad}\n")
 
 
 @pytest.mark.parametrize(
@@ -281,11 +323,10 @@ META = [
 def test_metadata_both_ways(mydocker: Command, registry: Registry, tmp_path: pathlib.Path) -> None:
     settings = {"env": ["A=b$c"], "labels": {"v": "1.2"}, "user": "nobody", "working_dir": "/srv"}
     registry.push(busybox.alpine(**settings), "library/described")
-    for good, bad in META:
-        done = _test(mydocker, tmp_path, f"metadataTest: {{{good}}}", image="described")
-        assert (done.stderr, done.code) == (b"", 0), (good, done)
-        done = _test(mydocker, tmp_path, f"metadataTest: {{{bad}}}", image="described")
-        assert (done.stderr, done.code) == (b"", 1), (bad, done)
+    pairs = [(f"2.0.0\nmetadataTest: {{{good}}}", f"2.0.0\nmetadataTest: {{{bad}}}") for good, bad in META]
+    found = _verdicts(mydocker, tmp_path, [text for pair in pairs for text in pair], image="described")
+    for good, bad in pairs:
+        _check_both(found, good, bad)
 
 
 @root

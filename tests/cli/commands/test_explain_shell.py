@@ -153,37 +153,51 @@ def test_one_container_only(alpine: Command, tmp_path: pathlib.Path) -> None:
     assert done.code != 0 and b"--shell explains one container" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a b", "tab\tx", "line\nend", "end\n", " blanks ", "back\\040slash", "%s%b", "q'\"q", "$(id)`id`", "a,b", "-o",
-     "\xa0\u65e5"],
-)  # fmt: skip
-def test_a_name_with_special_letters(alpine: Command, tmp_path: pathlib.Path, name: str) -> None:
-    """As targets, and as a source; mountinfo(5) and findmnt(8) write some of them as escapes."""
-    (tmp_path / "dir").mkdir()
-    (tmp_path / "dir" / "file").write_text("content")
-    source = tmp_path / f"{name}!"
+NAMES = ["a b", "tab\tx", "line\nend", "end\n", " blanks ", "back\\040slash", "%s%b", "q'\"q", "$(id)`id`", "a,b", "-o",
+         "\xa0\u65e5"]  # fmt: skip
+
+
+def _volumes_called(name: str, at: str, here: pathlib.Path) -> list[object]:
+    """Volumes of each kind whose targets below AT, or whose source, are called NAME."""
+    source = here / f"{name}!"
     source.mkdir()
     (source / "file").write_text("more")
-    bind = {"type": "bind", "source": f"{tmp_path}/dir", "read_only": True}
-    volumes = [
-        {**bind, "target": f"/m/bind/{name}"},
-        {**bind, "source": f"{tmp_path}/dir/file", "target": f"/m/file/{name}"},
-        {"type": "tmpfs", "target": f"/m/tmpfs/{name}"},
-        {"type": "volume", "source": "named", "target": f"/m/volume/{name}", "read_only": True},
-        f"{tmp_path}/dir:/m/overlay/{name}:O",
-        f"{source}:/m/source:O",
+    bind = {"type": "bind", "source": f"{here}/dir", "read_only": True}
+    return [
+        {**bind, "target": f"{at}/bind/{name}"},
+        {**bind, "source": f"{here}/dir/file", "target": f"{at}/file/{name}"},
+        {"type": "tmpfs", "target": f"{at}/tmpfs/{name}"},
+        {"type": "volume", "source": "named", "target": f"{at}/volume/{name}", "read_only": True},
+        f"{here}/dir:{at}/overlay/{name}:O",
+        f"{source}:{at}/source:O",
     ]
-    look = "ls -1Rb /m; find /m -type f -exec cat {} +; grep ' /m/' /proc/self/mountinfo | cut -d' ' -f5,6"
-    spec = {"image": "alpine", "volumes": volumes, "command": ["sh", "-c", look]}
-    file = tmp_path / "spec.yaml"
-    file.write_text(json.dumps(spec).replace("$(", "$$("))
-    explained = alpine("explain", "--shell", str(file))
+
+
+@pytest.fixture(scope="module")
+def called(alpine: Command, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
+    """For each of NAMES, what a container sees in which all of them are: of the script's, and of mydocker's."""
+    here = tmp_path_factory.mktemp("called")
+    (here / "dir").mkdir()
+    (here / "dir" / "file").write_text("content")
+    volumes = [each for n, name in enumerate(NAMES) for each in _volumes_called(name, f"/m/{n}", here)]
+    look = f"for n in $(seq 0 {len(NAMES) - 1}); do ls -1R /m/$n; find /m/$n -type f -exec cat {{}} +; "
+    look += "grep \" /m/$n/\" /proc/self/mountinfo | cut -d' ' -f5,6; printf '\\1'; done"
+    spec = {"image": "alpine", "volumes": volumes, "command": ["sh", "-c", look.replace("$", "$$")]}
+    (here / "spec.yaml").write_text(json.dumps(spec).replace("$(id)", "$$(id)"))
+    explained = alpine("explain", "--shell", f"{here}/spec.yaml")
     assert (explained.code, explained.stderr) == (0, b"")
     done = subprocess.run(["sh", "-c", explained.stdout.decode()], capture_output=True, timeout=240)
-    ours = alpine("up", str(file))
-    assert (Result(done.stdout, done.stderr, done.returncode), ours.code) == (ours, 0)
-    assert ours.stdout.count(b"content") == 3
+    ours = alpine("up", f"{here}/spec.yaml")
+    assert (done.stderr, done.returncode) == (ours.stderr, ours.code) == (b"", 0)
+    theirs, own = (text.decode().split("\1")[:-1] for text in (done.stdout, ours.stdout))
+    return {name: (theirs[n], own[n]) for n, name in enumerate(NAMES)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_with_special_letters(called: dict[str, tuple[str, str]], name: str) -> None:
+    """As targets, and as a source; mountinfo(5) and findmnt(8) write some of them as escapes."""
+    theirs, ours = called[name]
+    assert theirs == ours and ours.count("content") == 3
 
 
 def test_a_secret_is_not_in_the_script(alpine: Command, tmp_path: pathlib.Path) -> None:

@@ -6,13 +6,12 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
-import time
 from typing import Any
 
 import pytest
 import yaml
 from lab.command import Command
+from lab.processes import sleeping, wait_for
 
 from mydocker.runtime.command.outcome import Outcome
 from mydocker.testing.cases.record import questions, recorded
@@ -195,8 +194,7 @@ def test_an_ordinary_user_records(second_user: Command) -> None:
 def test_interrupted_it_writes_nothing(alpine: Command, tmp_path: pathlib.Path) -> None:
     mark = f"37{os.getpid()}"
     process = alpine.start("record", "-o", "x.yaml", "alpine", "sleep", mark, cwd=tmp_path)
-    while subprocess.run(["pgrep", "-fx", f"sleep {mark}"], capture_output=True).returncode:
-        time.sleep(0.01)
+    wait_for(lambda: bool(sleeping(mark)))
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=240) == (b"", b"") and process.returncode == 130
     assert not (tmp_path / "x.yaml").exists()

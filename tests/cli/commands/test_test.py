@@ -171,7 +171,9 @@ def test_one_of_a_matrix_runs_again_alone_whatever_its_values_are(alpine: Comman
     done = _test(alpine, tmp_path, text)
     names = re.findall(r"^FAILED +(a \(V=.*?)  ", done.stdout.decode(), re.MULTILINE)
     assert len({*names}) == len(names) == 2 * len(values)
-    for name, again in zip(names, _again(done), strict=True):
+    for number, (name, again) in enumerate(zip(names, _again(done), strict=True)):
+        if number % 2 != number // 2 % 2:
+            continue  # of each value of V one: W is 1 and 2 in turn
         alone = alpine(*again, cwd=tmp_path)
         assert re.findall(r"^FAILED +(a \(V=.*?)  ", alone.stdout.decode(), re.MULTILINE) == [name]
     some = alpine("test", "x.smoke.yaml:3[W=2]", "x.smoke.yaml:3[V=,W=1]", cwd=tmp_path)

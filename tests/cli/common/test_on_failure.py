@@ -11,7 +11,6 @@ import pwd
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -19,6 +18,7 @@ import pytest
 from lab import busybox
 from lab.command import Command, Result, granted
 from lab.oci import OPAQUE, WHITEOUT, Dir, Program, image, layer
+from lab.processes import sleeping, wait_for
 from lab.registry import Registry
 
 from mydocker.message import send
@@ -251,13 +251,10 @@ def test_interrupted_or_killed_nothing_is_kept(mydocker: Command, tmp_path: path
     mydocker("pull", "-q", "alpine")
     for number in (signal.SIGINT, signal.SIGKILL):
         process = mydocker.start("test", "--on-failure", "keep", "x.smoke.yaml", cwd=tmp_path)
-        wanted = ["pgrep", "-fx", f"sleep {mark}"]
-        while subprocess.run(wanted, capture_output=True).returncode:
-            time.sleep(0.01)
+        wait_for(lambda: bool(sleeping(mark)))
         process.send_signal(number)
         process.communicate(timeout=240)
-        while os.listdir(mydocker.store / "containers"):
-            time.sleep(0.01)
+        wait_for(lambda: not os.listdir(mydocker.store / "containers"))
         assert not (mydocker.store / "kept").exists()
 
 

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from lab.busybox import alpine as image
-from lab.command import Command, Result
+from lab.command import Command, Result, command
 from lab.oci import DIR, CharDevice, Entry, Fifo, Link, Program, layer
 from lab.registry import Registry
 
@@ -102,9 +102,15 @@ def test_nor_those_of_an_ordinary_user(second_user: Command, registry: Registry)
     _all_refused(_test(second_user, _spec("command: 'true'\n", "", "contents: [a]")))
 
 
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Command:
+    """With a store for all images, so that the layer that they stand on is unpacked once."""
+    return command(tmp_path_factory.mktemp("reading"), registry=registry.address, forks=True)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("name", [name for name in LINKS if name != "directory"])
-def test_neither_accounts_nor_commands_are_read_there(hostile: Command, registry: Registry, name: str) -> None:
+def test_neither_accounts_nor_commands_are_read_there(reading: Command, registry: Registry, name: str) -> None:
     """/etc/passwd and /etc/group, a command, one found on PATH, and the interpreter of a script."""
     script = Program(f"#!/l/{name}\n".encode())
     files = {
@@ -116,7 +122,7 @@ def test_neither_accounts_nor_commands_are_read_there(hostile: Command, registry
     links = {f"l/{each}": entry for each, entry in LINKS.items()}
     registry.push(image(layer({"l": DIR, "kernel": Link("/proc"), **links, **files})), f"hostile/reads-{name}")
     for words in (("-u", "nobody", "IMAGE", "true"), ("IMAGE", f"/l/{name}"), ("IMAGE", "found"), ("IMAGE", "/script")):
-        done = hostile("run", *(f"hostile/reads-{name}" if word == "IMAGE" else word for word in words), timeout=20)
+        done = reading("run", *(f"hostile/reads-{name}" if word == "IMAGE" else word for word in words), timeout=20)
         assert (done.stdout, done.code in (125, 126, 127)) == (b"", True), (words, done)
         assert b"Traceback" not in done.stderr and b"cannot start" not in done.stderr
 

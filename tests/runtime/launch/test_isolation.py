@@ -192,7 +192,7 @@ def test_a_healthcheck_shows_nothing_of_the_command_line(hostile: Command, tmp_p
     server = f"while :; do {watch}; done"
     (tmp_path / "x.smoke.yaml").write_text(
         f"name: web\nimage: alpine\nvolumes: ['{tmp_path}:/out']\ncommand: [sh, -c, '{server}']\n"
-        "healthcheck: {test: 'false', interval: 1s, retries: 3}\n---\n"
+        "healthcheck: {test: 'false', interval: 300ms, retries: 3}\n---\n"
         "name: test\nimage: alpine\ncommand: 'true'\ndepends_on: {web: {condition: service_healthy}}\n"
     )
     done = hostile("test", "x.smoke.yaml", cwd=tmp_path)

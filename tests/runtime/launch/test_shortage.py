@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from lab import forking
 from lab.command import Command, Result
 
 from mydocker.errors import hint_for, is_limit_of_host, refused_by_host
@@ -44,6 +45,7 @@ def short(second_user: Command) -> Command:
     assert second_user("run", "--network", "none", "alpine", "true").code == 0  # a network has processes for a while
     for name, text in SPECS.items():
         (second_user.directory / name).write_text(text)
+    forking.end_servers_of_users()  # they are processes of the user's too
     return second_user
 
 

@@ -172,19 +172,17 @@ def test_a_closed_stdin_is_the_end_of_input(alpine: Command) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
 
 
-GIGABYTE = 1 << 30
+MUCH = 1 << 27  # thirty times what more may be kept
 
 
-def test_a_gigabyte_of_input_is_not_kept(alpine: Command) -> None:
+def test_much_input_is_not_kept(alpine: Command) -> None:
     """From a pipe, as from somewhere else in a pipeline; the memory of a run that reads nothing is the measure."""
     _, usual = alpine.measured("run", "alpine", "true")
-    script = f'head -c {GIGABYTE} /dev/zero | "$@"'
+    script = f'head -c {MUCH} /dev/zero | "$@"'
     words = alpine.argv("run", "-i", "alpine", "md5sum")
     shell = Command(pathlib.Path("/bin/sh"), alpine.environment, alpine.directory)
     done, most = shell.measured("-c", script, "sh", *words)
-    digest = hashlib.md5(bytes(1 << 20))
-    for _ in range(1023):
-        digest.update(bytes(1 << 20))
+    digest = hashlib.md5(bytes(MUCH))
     assert done == Result(f"{digest.hexdigest()}  -\n".encode(), b"", 0)
     assert most < usual + (4 << 20)
 
