@@ -22,13 +22,15 @@ REFUSED = (0, 1, 125, 126, 127)
 
 
 class Attack:
-    """Runs an image that has been pushed for it, next to a canary directory that nothing may touch."""
+    """Runs an image that has been pushed for it, next to a canary directory that nothing may touch. Tests of the same
+    image have it under the same name, so that it is pulled once."""
 
-    def __init__(self, mydocker: Command, registry: Registry, canary: pathlib.Path, name: str) -> None:
+    def __init__(self, mydocker: Command, registry: Registry, canary: pathlib.Path) -> None:
         self.mydocker, self.registry, self.canary = replace(mydocker, forks=True), registry, canary
-        self.name = f"hostile/{name}"
+        self.name = ""
 
     def push(self, hostile: Image) -> None:
+        self.name = f"hostile/{hostile.digest.removeprefix('sha256:')[:12]}"
         self.registry.push(hostile, self.name)
 
     def run(self, *command: str, options: tuple[str, ...] = ()) -> Result:
@@ -73,7 +75,7 @@ def attack(
     for path in (canary, canary / "file") if ordinary else ():
         os.chown(path, user.pw_uid, user.pw_gid)
     before = _state(canary)
-    yield Attack(mydocker, registry, canary, hashlib.sha256(request.node.name.encode()).hexdigest()[:12])
+    yield Attack(mydocker, registry, canary)
     assert _state(canary) == before
     mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     assert [line for line in mounts if str(top) in line or str(mydocker.store) in line] == []

@@ -58,7 +58,7 @@ def test_more_than_the_kernel_stacks(mydocker: Command, tall: Callable[[int], st
 
 
 @pytest.mark.rootless
-@pytest.mark.parametrize(("layers", "has_ranges"), [(127, False), (300, True)])
+@pytest.mark.parametrize(("layers", "has_ranges"), [(127, False), (128, True)])
 def test_an_ordinary_user_has_many_too(
     second_user: Command, tall: Callable[[int], str], user: pwd.struct_passwd, layers: int, has_ranges: bool
 ) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from lab.busybox import alpine as image
-from lab.command import Command, Result
-from lab.oci import DIR, CharDevice, Entry, Fifo, File, Hardlink, Link, layer
+from lab.command import Command, Result, command
+from lab.oci import DIR, CharDevice, Entry, Fifo, File, Hardlink, Image, Link, layer
 from lab.registry import Registry
 
 pytestmark = pytest.mark.root
@@ -29,6 +29,27 @@ def canary(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     assert os.listdir(path) == ["file"] and (path / "file").read_text() == "alive\n"
     assert (path.stat().st_mode, path.stat().st_ino) == (before.st_mode, before.st_ino)
     assert str(tmp_path) not in pathlib.Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Command:
+    """With a store for all tests, so that what their images have in common is unpacked once."""
+    return command(tmp_path_factory.mktemp("attacks"), registry=registry.address, forks=True)
+
+
+@pytest.fixture
+def mydocker(stored: Command) -> Iterator[Command]:
+    """With no volumes, and no mounts in the end."""
+    yield stored
+    shutil.rmtree(stored.store / "volumes", ignore_errors=True)
+    assert str(stored.store) not in pathlib.Path("/proc/self/mountinfo").read_text()
+
+
+def _push(registry: Registry, hostile: Image) -> str:
+    """The name of HOSTILE, which is that of its content: what there is under it already is the same."""
+    name = f"hostile/{hostile.digest.removeprefix('sha256:')[:12]}"
+    registry.push(hostile, name)
+    return name
 
 
 WAYS_OUT = ["../../..", "/proc/1/root", "/proc/self/fd", "../../../CANARY", "/dev/fd"]
@@ -54,9 +75,9 @@ def test_a_mount_through_a_link(
     """CVE-2021-30465 for every kind of mount: a target is found inside or refused, and so is what fills a volume."""
     source = canary.parent / "source"
     source.mkdir()
-    registry.push(image(layer({"a": Link(to.replace("CANARY", str(canary).lstrip("/")))})), "hostile/link")
+    name = _push(registry, image(layer({"a": Link(to.replace("CANARY", str(canary).lstrip("/")))})))
     words = tuple(word.replace("SOURCE", str(source)) for word in options)
-    done = mydocker("run", *words, "hostile/link", "sh", "-c", "echo x > /a/b/x; echo x > /a/x; true")
+    done = mydocker("run", *words, name, "sh", "-c", "echo x > /a/b/x; echo x > /a/x; true")
     assert done.code in REFUSED and b"Traceback" not in done.stderr
     assert not any(pathlib.Path(f"/{name}").exists() for name in "bcx")
     assert list(source.iterdir()) == []
@@ -79,8 +100,8 @@ def test_what_a_hostile_image_puts_into_a_volume(mydocker: Command, registry: Re
         "v/linked": Hardlink("v/suid"),
         "v/marked": File(b"", xattrs={"user.overlay.opaque": b"y", "user.mine": b"1"}),
     }
-    registry.push(image(layer(entries)), "hostile/filling")
-    done = mydocker("run", "-v", "vol:/v", "hostile/filling", "sh", "-c", "ls /v | wc -l; echo x > /v/out/y")
+    name = _push(registry, image(layer(entries)))
+    done = mydocker("run", "-v", "vol:/v", name, "sh", "-c", "ls /v | wc -l; echo x > /v/out/y")
     assert done.code == 1 and b"Traceback" not in done.stderr, done
     data = mydocker.store / "volumes/vol/data"
     names = {"-rf", "a\nb\x1b[31m", "d" * 19, "fifo", "linked", "marked", "out", "out2", "suid"}
@@ -112,9 +133,9 @@ def test_a_hole_larger_than_any_disk_here(mydocker: Command, tmp_path: pathlib.P
 def test_odd_declared_volumes(mydocker: Command, registry: Registry, canary: pathlib.Path, declared: str) -> None:
     """Each is made if it can be; with a read-only root, where it must be writable, what cannot be is refused."""
     config = {"Volumes": {declared: {}}, "Env": ["PATH=/bin"]}
-    registry.push(image(layer({"a": Link(f"../../..{canary}")}), config={"config": config}), "hostile/declares")
-    assert mydocker("run", "hostile/declares", "echo", "fine") == Result(b"fine\n", b"", 0)
-    done = mydocker("run", "--read-only", "hostile/declares", "echo", "fine")
+    name = _push(registry, image(layer({"a": Link(f"../../..{canary}")}), config={"config": config}))
+    assert mydocker("run", name, "echo", "fine") == Result(b"fine\n", b"", 0)
+    done = mydocker("run", "--read-only", name, "echo", "fine")
     assert (done.stdout, done.code) in ((b"fine\n", 0), (b"", 125)) and b"Traceback" not in done.stderr
 
 
