@@ -132,7 +132,6 @@ def _mark(name: str, *, opaque: bool) -> str:
     return f"{parent}{slash}.wh.{last}"
 
 
-@functools.lru_cache(maxsize=16)  # most images stand on the same few layers
 def compress(tar: bytes, compression: str) -> bytes:
     """TAR as a layer blob stores it: `none`, `gzip` (no time stamp, so equal tars are equal blobs) or `zstd`."""
     if compression == "gzip":
