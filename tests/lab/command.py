@@ -22,6 +22,8 @@ from lab.processes import within
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 _FORKING = "forking"  # next to a copy of the program: what forks for its user
+# options of a pytest that needs no other plugin than mydocker's: to import these takes half as long as to import pytest
+NO_OTHER_PLUGINS = [word for name in ("xdist", "xdist.looponfail", "hypothesispytest") for word in ("-p", f"no:{name}")]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # a process of its own, and a small one: what it executes begins with its size (getrusage(2), RUSAGE_CHILDREN)
