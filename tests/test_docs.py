@@ -16,7 +16,7 @@ import pytest
 import yaml
 from lab import busybox
 from lab.builder import BUILDERS, storage
-from lab.command import Command, command
+from lab.command import NO_OTHER_PLUGINS, Command, command
 from lab.markdown import Block, blocks, spans
 from lab.oci import Program, layer
 from lab.pages import LANGUAGES, PAGES, name_of, script_of, workflow_steps, write_files
@@ -240,7 +240,8 @@ def test_python(worlds: World, block: Block) -> None:
     file = shell.directory / f"test_block_{block.line}.py"
     file.write_text(block.text)
     test = "def test_" in block.text
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(shell.directory)] if test else []
+    options = ["-q", "-p", "no:cacheprovider", *NO_OTHER_PLUGINS, "--rootdir", str(shell.directory)]
+    words = ["-m", "pytest", *options] if test else []
     done = subprocess.run(
         [sys.executable, *words, str(file)],
         cwd=shell.directory,

@@ -542,8 +542,9 @@ ast difflib hashlib mydocker.image.tar mydocker.runtime.inspect.running_plan myd
 mydocker.services.workers mydocker.verdict typing
 """,
     "down": "ast hashlib mydocker.runtime.inspect.running_plan mydocker.services.project.hooks typing",
+    **dict.fromkeys(("commit", "config", "fsck", "load"), "mydocker.image.registry.client requests"),
 }
-WORDS = {"test": ("test", "--list", "."), "up": ("up", "--help"), "down": ("down", "--help")}
+WORDS = {name: (name, "--help") for name in NOT_NEEDED} | {"test": ("test", "--list", ".")}
 COLLECTED = """
 from mydocker.cli import main
 early = []

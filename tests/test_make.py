@@ -30,7 +30,9 @@ def test_the_targets_run_programs_of_the_environment() -> None:
 
 
 _LIST = """
-import sys, pytest
+import gc, sys, pytest
+
+gc.disable()  # all that is made stays to the end
 
 class Chosen:
     def pytest_collection_finish(self, session):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from lab.command import Command
+from lab.command import NO_OTHER_PLUGINS, Command
 from lab.processes import sleeping, wait_for
 
 from mydocker import pytest_plugin
@@ -48,7 +48,7 @@ pull_policy: never
 
 def _pytest(directory: pathlib.Path, *words: str, env: dict[str, str] | None = None) -> tuple[str, int]:
     """What a pytest in DIRECTORY says, and its exit code."""
-    options = ["--rootdir=.", "-p", "no:cacheprovider", "-rA", "--strict-markers"]
+    options = ["--rootdir=.", "-p", "no:cacheprovider", "-rA", "--strict-markers", *NO_OTHER_PLUGINS]
     command = [sys.executable, "-m", "pytest", *options, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(
@@ -161,7 +161,7 @@ def test_a_session_that_ends_takes_its_containers_along(
 ) -> None:
     mark = f"38{os.getpid()}"
     (tmp_path / "x.smoke.yaml").write_text(f"image: alpine\ncommand: [sh, -c, 'sleep {mark}']\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *NO_OTHER_PLUGINS]
     environment = {**os.environ, **alpine.environment}
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
     wait_for(lambda: bool(sleeping(mark)))

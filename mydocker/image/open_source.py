@@ -12,7 +12,6 @@ from mydocker.image.files.file_system import kind_of
 from mydocker.image.files.layouts import DirectoryLayout, DockerArchive, Layout, OciLayout, reference_of
 from mydocker.image.layer.blob import Source
 from mydocker.image.model.digest import digest_of
-from mydocker.image.registry.client import Registry
 from mydocker.paths import usable
 from mydocker.reference import Location, Reference
 
@@ -20,6 +19,8 @@ from mydocker.reference import Location, Reference
 def open_source(reference: Reference, *, environ: Mapping[str, str], warn: Callable[[str], None]) -> Source:
     """The source of REFERENCE, ready to be queried; see Registry for WARN. Close it, or use it with `with`."""
     if reference.location is None:
+        from mydocker.image.registry.client import Registry  # its library takes as long to import as Python to start
+
         return Registry(reference, environ=environ, warn=warn)
     return open_location(reference.location)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from lab.command import Command
+from lab.command import NO_OTHER_PLUGINS, Command
 from lab.places import ROOT
 
 pytestmark = pytest.mark.root
@@ -17,7 +17,8 @@ pytestmark = pytest.mark.root
 
 def _pytest(directory: pathlib.Path, *words: str) -> tuple[str, int]:
     """What a pytest in DIRECTORY writes, and its exit code."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--strict-markers", *words]
+    plugins = [] if "-n" in words else NO_OTHER_PLUGINS
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--strict-markers", *plugins, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, env={**environment, "COLUMNS": "200"})
     assert done.stderr == ""

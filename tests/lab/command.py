@@ -23,6 +23,8 @@ from lab import forking
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 _FORKING = "forking"  # next to a copy of the program: what forks for its user
+# options of a pytest that needs no other plugin than mydocker's: to import these takes half as long as to import pytest
+NO_OTHER_PLUGINS = [word for name in ("xdist", "xdist.looponfail", "hypothesispytest") for word in ("-p", f"no:{name}")]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # a process of its own, and a small one: what it executes begins with its size (getrusage(2), RUSAGE_CHILDREN)
@@ -50,7 +52,7 @@ class Command:
 
     `prefix` goes before the program (setpriv, unshare). `environment` is all that the command gets, plus
     what a call adds with `env`; a value None removes one. With `forks`, a call takes an interpreter that has imported
-    mydocker already (see lab.forking), unless there is a prefix.
+    mydocker already (see lab.forking), unless there is a prefix that it does not know.
     """
 
     program: pathlib.Path
@@ -73,7 +75,8 @@ class Command:
         server = self._server() if self.forks else None
         if server and (not self.user or cwd is None) and server.takes(argv, environment):
             words = argv[len(self.prefix) :]
-            return Result(*server.run(words, input, environment, directory, timeout=timeout))
+            done = server.run(words, input, environment, directory, entrance=self._entrance(), timeout=timeout)
+            return Result(*done)
         ran = subprocess.run(
             argv,
             input=input,
@@ -85,12 +88,23 @@ class Command:
         return Result(ran.stdout, ran.stderr, ran.returncode)
 
     def _server(self) -> forking.Server | None:
-        if self.program == SCRIPT and not self.prefix:
-            return forking.server()
+        """What forks for this command, if it can do what the words before it do, or has been started after them."""
         own = self.program.with_name(_FORKING)
-        if self.user and [*self.prefix] == entered_as(self.user) and own.exists():
+        if self._is_user_s and own.exists():
             return forking.server([*self.prefix, str(own)])
-        return None
+        if forking.entrance(self.prefix) is None:
+            return None
+        if self.program == SCRIPT:
+            return forking.server()
+        return forking.server([str(own)]) if own.exists() else None
+
+    def _entrance(self) -> dict[str, str]:
+        """What the server does before the command."""
+        return {} if self._is_user_s and self.program != SCRIPT else forking.entrance(self.prefix) or {}
+
+    @property
+    def _is_user_s(self) -> bool:
+        return self.user is not None and [*self.prefix] == entered_as(self.user)
 
     def at_once(self, *arguments: str, count: int) -> list[Result]:
         """COUNT calls that all run at the same time."""

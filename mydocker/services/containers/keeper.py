@@ -67,11 +67,11 @@ def fork_keeper(
     environ: Mapping[str, str],
     attached: socket.socket | None = None,
     owner: int = -1,
-) -> int:
-    """Fork the keeper of CONTAINER, which starts it on IMAGE; the read end of a pipe: READY comes once the command has
-    been executed, an ErrorReport if it will not be, and nothing if the keeper was killed. ATTACHED is the keeper's end
-    of a connection that is attached from the beginning. OWNER is a pidfd: the container ends, and is removed, when that
-    process has ended.
+) -> tuple[int, int]:
+    """Fork the keeper of CONTAINER, which starts it on IMAGE. The read end of a pipe: READY comes once the command has
+    been executed, an ErrorReport if it will not be, and nothing if the keeper was killed; and a child of the caller's
+    that is to be waited for, which has nothing to do but to end. ATTACHED is the keeper's end of a connection that is
+    attached from the beginning. OWNER is a pidfd: the container ends, and is removed, when that process has ended.
 
     The caller has one thread.
     """
@@ -85,8 +85,7 @@ def fork_keeper(
         finally:
             os._exit(0)
     os.close(writer)
-    os.waitpid(pid, 0)
-    return reader
+    return reader, pid
 
 
 def _keep(

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import time
+from contextlib import ExitStack
 
 from mydocker import paths
 from mydocker.errors import (
@@ -131,6 +132,32 @@ def image_of(container: Container, *, store: Store, environ: Mapping[str, str]) 
         raise ImageNotFoundError(f"the image of container {config.title} is gone: {error.message}") from None
 
 
+class Begun:
+    """A start that is under way: `wait` returns once it is over. It is to be called, once."""
+
+    def __init__(self, reader: int = -1, pid: int = -1, connection: socket.socket | None = None) -> None:
+        """READER and PID are those of `fork_keeper`; -1 if the container ran before."""
+        self.reader, self.pid, self.connection = reader, pid, connection
+        self.held = ExitStack()  # the right to change the container
+
+    def wait(self) -> socket.socket | None:
+        """Return once the command has been executed: the connection that gets all output, if one was asked for. Raises
+        MydockerError: why it did not start."""
+        with self.held:
+            if self.reader < 0:
+                return None
+            try:
+                _await_start(self.reader)
+            except BaseException:
+                if self.connection:
+                    self.connection.close()
+                raise
+            finally:
+                os.close(self.reader)
+                os.waitpid(self.pid, 0)
+            return self.connection
+
+
 def start(
     container: Container,
     *,
@@ -144,47 +171,55 @@ def start(
 
     The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
     """
-    with directory.changing(container.directory):
-        return _start(container, store=store, environ=environ, image=image, attach=attach)
+    return begin(container, store=store, environ=environ, image=image, attach=attach).wait()
 
 
-def restart(container: Container, *, store: Store, environ: Mapping[str, str], stop: Callable[[], None]) -> None:
-    """End CONTAINER with STOP, and start it; nobody else starts or removes it in between. Raises as `start` does."""
-    with directory.changing(container.directory):
-        stop()
-        _start(container, store=store, environ=environ)
-
-
-def _start(
+def begin(
     container: Container,
     *,
     store: Store,
     environ: Mapping[str, str],
     image: StoredImage | None = None,
     attach: bool = False,
-) -> socket.socket | None:
+) -> Begun:
+    """As `start`, without waiting: nobody else starts or removes CONTAINER before `wait` of what this returns has
+    ended."""
+    with ExitStack() as changing:
+        changing.enter_context(directory.changing(container.directory))
+        begun = _begin(container, store=store, environ=environ, image=image, attach=attach)
+        begun.held = changing.pop_all()
+    return begun
+
+
+def restart(container: Container, *, store: Store, environ: Mapping[str, str], stop: Callable[[], None]) -> None:
+    """End CONTAINER with STOP, and start it; nobody else starts or removes it in between. Raises as `start` does."""
+    with directory.changing(container.directory):
+        stop()
+        _begin(container, store=store, environ=environ).wait()
+
+
+def _begin(
+    container: Container,
+    *,
+    store: Store,
+    environ: Mapping[str, str],
+    image: StoredImage | None = None,
+    attach: bool = False,
+) -> Begun:
     if stored.has_keeper(container.directory):
-        return None
+        return Begun()
     container = directory.read(container.directory)  # it may have been renamed
     image = image or image_of(container, store=store, environ=environ)
     watched = open_owner(container.config.owner) if container.config.owner else -1
     ours = theirs = None
     if attach:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    reader = fork_keeper(store, container, image, environ=environ, attached=theirs, owner=watched)
+    reader, pid = fork_keeper(store, container, image, environ=environ, attached=theirs, owner=watched)
     if watched >= 0:
         os.close(watched)
     if theirs:
         theirs.close()
-    try:
-        _await_start(reader)
-    except BaseException:
-        if ours:
-            ours.close()
-        raise
-    finally:
-        os.close(reader)
-    return ours
+    return Begun(reader, pid, ours)
 
 
 def _await_start(reader: int) -> None:

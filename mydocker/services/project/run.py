@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 import select
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from mydocker.errors import LaunchError, MydockerError, UsageError
+from mydocker.errors import LaunchError, UsageError
 from mydocker.kernel.processes import LONGEST_WAIT
 from mydocker.kernel.signals import signal
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.reference import Platform
 from mydocker.services.containers import NUMBER, PROJECT, SERVICE, directory, start, stop
-from mydocker.services.listing import stored
 from mydocker.services.notify import ServiceManager
 from mydocker.services.owned.owner import name_process
 from mydocker.services.project.running import RunningInstance
+from mydocker.services.project.starter import Starter, named
 from mydocker.services.project.turn import Turn
 from mydocker.specs.model.parts import COMPLETED, STARTED
 
@@ -89,6 +89,7 @@ class ProjectRun:
         self.manager = ServiceManager({} if options.detach else environ)
         self.interrupted = -1  # readable after Ctrl-C
         self.turn = Turn(store, name)
+        self.starter = Starter(store=store, environ=environ, follows=not options.detach, show=show)
 
     def up(self, services: Iterable[str]) -> int:
         """Start all, and with `detach` return then; else follow them to their end. SERVICES: the names of all services
@@ -166,7 +167,7 @@ class ProjectRun:
 
     def _created(self, instance: Instance, old: Container | None) -> Container:
         """A new container of INSTANCE, which gets the addresses of the OLD one that it replaces, if they are free."""
-        with _named(instance):
+        with named(instance):
             container, _ = start.create(
                 instance.spec,
                 store=self.store,
@@ -327,33 +328,11 @@ class ProjectRun:
         return [] if self.stopping else [each for each in self.running if not each.begun]
 
     def _start_ready(self) -> None:
-        started = True
-        while started and not self.stopping:
-            started = False
-            for each in self._waiting():
-                if self._may_start(each.instance):
-                    self._start(each)
-                    started = True
-
-    def _start(self, each: RunningInstance) -> None:
-        follows = not self.options.detach and each.instance.attach
-        was_there = stored.has_keeper(each.container.directory)
-        with _named(each.instance):
-            connection = start.start(each.container, store=self.store, environ=self.environ, attach=follows)
-        each.was_running = was_there
-        each.follow(connection)
-        if connection is None and follows and not each.ended:
-            each.attach()
-        if each.container.config.spec.post_start and not was_there:
-            from mydocker.services.project.hooks import run_hooks
-
-            run_hooks(
-                directory.read(each.container.directory),
-                "post_start",
-                store=self.store,
-                show=lambda line: self.show(each.instance, False, line),
-                interrupts=self.interrupted,
-            )
+        while not self.stopping:
+            ready = [each for each in self._waiting() if self._may_start(each.instance)]
+            if not ready:
+                return
+            self.starter.start(ready, interrupts=self.interrupted)
 
     def _before_stop(self, container: Container) -> None:
         if container.config.spec.pre_stop:
@@ -423,16 +402,6 @@ class ProjectRun:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def _named(instance: Instance) -> Iterator[None]:
-    """What is wrong within the `with` is about INSTANCE."""
-    try:
-        yield
-    except MydockerError as error:
-        error.message = f"{instance.title}: {error.message}"
-        raise
 
 
 def check_exit_code_from(options: UpOptions, instances: Sequence[Instance]) -> None:

@@ -13,6 +13,7 @@ from mydocker.specs import values as values_of
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.expect.keywords import EXPECT
 from mydocker.specs.fields import FIELDS
+from mydocker.specs.formats.quadlet.unit_files import kind_of
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_included, placed, read_include
 from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
@@ -97,8 +98,8 @@ def load_project(
     starts_nothing: bool = False,
     defers: bool = False,
 ) -> list[CaseSpec]:
-    """The containers of PROJECT, whose files lie over each other; otherwise as `load_files`. STARTS_NOTHING: files
-    that these only read, such as env_file, may be missing."""
+    """The containers of PROJECT, whose files lie over each other, or are units; otherwise as `load_files`.
+    STARTS_NOTHING: files that these only read, such as env_file, may be missing."""
     loaded = LoadedFiles(
         project.paths,
         image=image,
@@ -107,15 +108,18 @@ def load_project(
         is_project=True,
         defers=defers,
     )
-    first, *over = ((path, STDIN if path == "-" else path) for path in project.paths)
+    first, *others = [(path, STDIN if path == "-" else path) for path in project.paths]
+    units = others if kind_of(first[0]) else []
+    over = () if units else tuple(others)
     specs: list[CaseSpec] = []
-    try:
-        file = loaded.open(*first, environ=project.scope.environ, over=tuple(over), scope=project.scope)
-    except UsageError as error:
-        loaded.found.append(Problem(origin=Origin(file="" if over else first[1]), message=error.message))
-    else:
-        loaded.is_in(file)
-        specs = _together(file)
+    for path in (first, *units):
+        try:
+            file = loaded.open(*path, environ=project.scope.environ, over=over, scope=project.scope)
+        except UsageError as error:
+            loaded.found.append(Problem(origin=Origin(file="" if over else path[1]), message=error.message))
+        else:
+            loaded.is_in(file)
+            specs += _together(file)
     return _checked(specs, loaded, warn, alone=alone)
 
 

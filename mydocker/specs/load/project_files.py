@@ -12,12 +12,13 @@ import os
 from mydocker.errors import UsageError
 from mydocker.paths import absolute, current_directory, usable
 from mydocker.record import TYPE_CHECKING, Record
+from mydocker.specs.formats.quadlet.unit_files import kind_of
 from mydocker.specs.load.files import scope_of
 from mydocker.specs.load.profiles import active_profiles
 from mydocker.specs.values.project import VARIABLE, is_valid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mydocker.specs.values import Scope
 
@@ -43,8 +44,8 @@ class ProjectOptions(Record):
 
 
 class ProjectFiles(Record):
-    """`paths` lie over each other, the first at the bottom; relative paths in them are relative to the directory of
-    `scope`."""
+    """`paths` lie over each other, the first at the bottom, or are units; relative paths in them are relative to the
+    directory of `scope`."""
 
     paths: tuple[str, ...]
     scope: Scope
@@ -55,7 +56,8 @@ class ProjectFiles(Record):
 def find_project(options: ProjectOptions, environ: Mapping[str, str]) -> ProjectFiles | None:
     """The files that OPTIONS and ENVIRON mean; None if they name none and there is no default file.
 
-    Raises UsageError for a name that no project may have, and for a file of variables that cannot be read.
+    Raises UsageError for a name that no project may have, for a file of variables that cannot be read, and for a
+    unit among Compose files.
     """
     if options.name:
         if not is_valid(options.name):
@@ -68,11 +70,19 @@ def find_project(options: ProjectOptions, environ: Mapping[str, str]) -> Project
     paths = options.files or _of_variable(here.environ) or _default(start)
     if not paths:
         return None
+    _refuse_mixture(paths)
     first = current_directory() if paths[0] == "-" else os.path.dirname(absolute(usable(paths[0])))
     directory = start if options.directory else first
     scope = here if directory == start else scope_of(paths[0], environ, directory=directory, env_files=env_files)
     profiles = active_profiles(options.profiles, scope.environ)
     return ProjectFiles(paths=paths, scope=scope, profiles=profiles, ignored=options.ignored)
+
+
+def _refuse_mixture(paths: Sequence[str]) -> None:
+    """Compose files lie over each other; a unit has nothing that could."""
+    units = [path for path in paths if kind_of(path)]
+    if units and len(units) < len(paths):
+        raise UsageError(f"{units[0]}: a unit lies over no Compose file, and no Compose file over it")
 
 
 def _of_variable(environ: Mapping[str, str]) -> tuple[str, ...]:

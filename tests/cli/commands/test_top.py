@@ -18,13 +18,13 @@ rootless = pytest.mark.rootless
 
 @contextmanager
 def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
-    """A container with three processes, one of which never rests."""
-    script = "while :; do :; done & sleep 3601 & wait"
+    """A container with three processes, one of which works for a moment five times a second, and starts no other."""
+    work = "while :; do n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; read -t 0.2 x <> /tmp/never; done"
+    script = f"mkfifo /tmp/never; {work} & sleep 3601 & : > /tmp/begun; wait"
     process = mydocker.start("run", "--name", name, *options, "alpine", "sh", "-c", script)
     try:
-        assert within(30, lambda: process.poll() is not None or mydocker("exec", name, "true").code == 0), mydocker(
-            "exec", name, "true"
-        )
+        begun = ("exec", name, "test", "-e", "/tmp/begun")
+        assert within(30, lambda: process.poll() is not None or mydocker(*begun).code == 0), mydocker(*begun)
         assert process.poll() is None, process.communicate()
         yield
     finally:

@@ -369,3 +369,27 @@ def test_one_that_is_bound_is_made_anew_with_the_other(bound: Command, here: Pat
     after = identities()
     assert after.keys() == {"first", "second", "third"}
     assert {name for name in after if after[name] == before[name]} == {"third"}
+
+
+def test_units_can_be_named_as_compose_files_are(alpine: Command, here: Path) -> None:
+    for name in ("a", "b"):
+        sleeper = "[Container]\nImage=alpine\nNetwork=none\nRunInit=true\nExec=sleep 1000\n"
+        (here / f"{name}.container").write_text(sleeper)
+    files = ("-f", "a.container", "-f", "b.container")
+    listed = ("compose", *files, "ps", "--services")
+    assert alpine("up", "-d", *files, cwd=here).code == 0
+    assert sorted(alpine(*listed, cwd=here).stdout.split()) == [b"a", b"b"]
+    assert alpine("down", "-t", "0", *files, cwd=here).code == 0
+    assert alpine("ps", "-aq").stdout == b""
+
+
+@pytest.mark.parametrize("command", ["up -d", "down", "config", "ps"])
+def test_a_unit_lies_over_no_compose_file(alpine: Command, here: Path, command: str) -> None:
+    """Nor the other way round: one of them would be passed over without a word."""
+    write(here, a_container="[Container]\nImage=alpine\n")
+    (here / "compose.yaml").write_text("services: {x: {image: alpine}}\n")
+    for files in (("a.container", "compose.yaml"), ("compose.yaml", "a.container")):
+        words = ("compose", *(word for file in files for word in ("-f", file)), *command.split())
+        done = alpine(*words, cwd=here)
+        assert done.stdout == b"" and done.code in (2, 125), done
+        assert b"a.container: a unit lies over no Compose file" in done.stderr
