@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from lab import oci
 from lab.oci import DIR, layer
 from lab.processes import other_threads
-from lab.registry import Registry, serve
+from lab.registry import Registry
 
 from mydocker.errors import ImageError, ImageNotFoundError, MydockerError, RegistryError, StoreError
 from mydocker.image.maintain import fsck
@@ -176,20 +177,20 @@ def _flip(blob: bytes) -> bytes:
 )
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_a_damaged_layer_is_named_and_not_stored(
-    tmp_path: pathlib.Path, store: pathlib.Path, damage: Callable[[bytes], bytes], words: str, compression: str
+    registry: Registry,
+    pull: Pull,
+    store: pathlib.Path,
+    damage: Callable[[bytes], bytes],
+    words: str,
+    compression: str,
 ) -> None:
     built = oci.image([layer({"a": os.urandom(400_000)})], compression=compression)
     digest = oci.digest(built.layers[0])
-    with serve(tmp_path) as registry:
-        registry.push(built, "damaged")
-        hex = digest.removeprefix("sha256:")
-        stored = registry.storage / "docker/registry/v2/blobs/sha256" / hex[:2] / hex / "data"
-        stored.write_bytes(damage(stored.read_bytes()))
-        reference = Reference.parse(f"{registry.address}/damaged")
-        there = Store(str(store))
-        error = refused(
-            lambda: resolve(reference, platform=HOST, policy="missing", store=there, environ=ENVIRON), store
-        )
+    registry.push(built, "pull/damaged")
+    hex = digest.removeprefix("sha256:")
+    stored = registry.storage / "docker/registry/v2/blobs/sha256" / hex[:2] / hex / "data"
+    stored.write_bytes(damage(stored.read_bytes()))
+    error = refused(lambda: pull("pull/damaged"), store)
     assert isinstance(error, ImageError)
     assert words.format(digest=digest) in error.message
 
@@ -212,7 +213,7 @@ def test_a_config_that_does_not_match(
 
 def test_one_bad_layer_among_good_ones(registry: Registry, pull: Pull, store: pathlib.Path) -> None:
     """The good ones may stay; the image may not, and no thread, process or staging does."""
-    good = [layer({f"f{n}": os.urandom(2_000_000)}) for n in range(6)]
+    good = [layer({f"f{n}": os.urandom(500_000)}) for n in range(6)]
     before = _children()
     registry.push(oci.image([*good[:3], layer({"../x": b"1"}), *good[3:]]), "pull/mixed")
     with pytest.raises(ImageError, match=r"contains \.\."):
@@ -256,17 +257,33 @@ resolve(Reference.parse(sys.argv[1]), platform=Platform.parse("amd64"), policy="
         environ={"HOME": "/nonexistent"})
 """
 
+# a process for each line of its input, whose number it prints; all have what one has imported
+PULLS = f"""
+import os, sys
+from mydocker.image.registry import client
+started = 0
+for line in sys.stdin:
+    started += 1
+    if (process := os.fork()) == 0:
+        sys.argv[1:] = line.split()
+        exec({PULL!r})
+        os._exit(0)
+    print(process, flush=True)
+sys.exit(sum(os.wait()[1] != 0 for _ in range(started)))
+"""
 
-def _start(registry: Registry, name: str, store: pathlib.Path) -> subprocess.Popen[bytes]:
-    arguments = [sys.executable, "-c", PULL, f"{registry.address}/{name}", str(store)]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE)
+
+def _pulls() -> subprocess.Popen[str]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", PULLS], text=True, **pipes)
 
 
 def test_twenty_pulls_at_once_fetch_each_layer_once(registry: Registry, store: pathlib.Path, pull: Pull) -> None:
     built = oci.image([layer({f"f{n}": os.urandom(3_000_000)}) for n in range(3)])
     registry.push(built, "pull/rush")
-    pulls = [_start(registry, "pull/rush", store) for _ in range(20)]
-    assert [(each.communicate(timeout=240)[1], each.returncode) for each in pulls] == [(b"", 0)] * 20
+    with _pulls() as pulls:
+        out, errors = pulls.communicate(f"{registry.address}/pull/rush {store}\n" * 20, timeout=240)
+    assert (len(out.split()), errors, pulls.returncode) == (20, "", 0)
     assert [registry.blob_fetches(oci.digest(blob)) for blob in built.layers] == [1, 1, 1]
     assert len(contents(pull("pull/rush", policy="never"))) == 3
     assert list((store / "incoming").iterdir()) == []
@@ -279,6 +296,18 @@ def _is_underway(store: pathlib.Path, *, since: float) -> bool:
     return False
 
 
+def _begun(pulls: subprocess.Popen[str], line: str) -> int:
+    """A descriptor of the process that pulls what LINE says; its parent does not wait for it before the end."""
+    assert pulls.stdin and pulls.stdout
+    pulls.stdin.write(line)
+    pulls.stdin.flush()
+    return os.pidfd_open(int(pulls.stdout.readline()))
+
+
+def _has_ended(process: int, *, seconds: float = 0) -> bool:
+    return bool(select.select([process], [], [], seconds)[0])
+
+
 def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
     registry: Registry, store: pathlib.Path, pull: Pull
 ) -> None:
@@ -287,19 +316,22 @@ def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
     registry.push(oci.image(layers), "pull/killed")
     chooser = random.Random(4)
     caught = 0
-    for number in range(50):
-        started = time.time()
-        process = _start(registry, "pull/killed", store)
-        while number % 5 and process.poll() is None and not _is_underway(store, since=started):
-            time.sleep(0.002)
-        time.sleep(chooser.uniform(0, 0.08 if number % 5 else 0.45))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        caught += _is_underway(store, since=started)
-        for complete in (store / "layers").glob("*"):
-            assert len(list(complete.rglob("f*"))) == 60
-        if catalog.images(Store(str(store))):
-            remove_tree.remove(str(store))  # it was too late: begin again
+    with _pulls() as pulls:
+        for number in range(50):
+            started = time.time()
+            process = _begun(pulls, f"{registry.address}/pull/killed {store}\n")
+            while number % 5 and not _has_ended(process) and not _is_underway(store, since=started):
+                time.sleep(0.002)
+            time.sleep(chooser.uniform(0, 0.08 if number % 5 else 0.2))
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            assert _has_ended(process, seconds=60)
+            os.close(process)
+            caught += _is_underway(store, since=started)
+            for complete in (store / "layers").glob("*"):
+                assert len(list(complete.rglob("f*"))) == 60
+            if catalog.images(Store(str(store))):
+                remove_tree.remove(str(store))  # it was too late: begin again
+        pulls.communicate(timeout=240)
     assert caught > 10, caught
     assert contents(pull("pull/killed", policy="always")) == files
     assert list(fsck.check(Store(str(store)))) == []
@@ -308,10 +340,10 @@ def test_killed_at_any_moment_the_next_pull_is_as_if_nothing_had_been(
 
 @pytest.fixture
 def small(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of 20 MB."""
+    """A file system of 5 MB."""
     place = tmp_path / "small"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", place], check=True)
     try:
         yield place
     finally:
@@ -322,8 +354,8 @@ def small(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
 def test_a_full_disk_is_said_to_be_full_and_gets_its_space_back(
     registry: Registry, pull: Pull, small: pathlib.Path
 ) -> None:
-    registry.push(oci.image([layer({"big": os.urandom(30_000_000)})], compression="none"), "pull/big")
-    registry.push(oci.image([layer({"etc": DIR, "etc/x": os.urandom(10_000_000)})]), "pull/fits")
+    registry.push(oci.image([layer({"big": os.urandom(7_500_000)})], compression="none"), "pull/big")
+    registry.push(oci.image([layer({"etc": DIR, "etc/x": os.urandom(2_500_000)})]), "pull/fits")
     error = refused(lambda: pull("pull/big", into=small), small)
     full = ("big: Wrote only", "No space left on device")  # tar's words, or ours
     assert isinstance(error, StoreError) and any(words in error.message for words in full) and error.hint

@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import pwd
 import selectors
 import socket
 import subprocess
@@ -24,6 +25,8 @@ LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a da
 _CHUNK = 1 << 16
 _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", "runtime.cgroup.controllers")
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
+_ENTERED = {"--net", "--mount", "--wd"}  # what nsenter(1) and setpriv(1) do of which a fork can do as much
+_IDENTITY = {"--reuid", "--regid", "--init-groups", "--inh-caps"}
 OURS = (sys.executable, "-P", __file__)
 _servers: dict[tuple[str, ...], Server] = {}
 
@@ -50,9 +53,26 @@ def processes() -> set[int]:
     return {each.process.pid for each in _servers.values()}
 
 
+def entrance(prefix: Sequence[str]) -> dict[str, str] | None:
+    """What PREFIX does before a command, as lab.networks.Host and lab.command.as_user write it: options of nsenter(1)
+    and setpriv(1). None if there is more to it."""
+    words, found = list(prefix), {}
+    while words:
+        if words[0] not in ("nsenter", "setpriv") or "--" not in words:
+            return None
+        end = words.index("--")
+        found |= {name: value for name, _, value in (word.partition("=") for word in words[1:end])}
+        words = words[end + 1 :]
+        if words[:1] == ["env"]:
+            del words[0]
+    whole = found.keys() & _ENTERED in (set(), _ENTERED) and found.keys() & _IDENTITY in (set(), _IDENTITY)
+    return found if whole and found.keys() <= _ENTERED | _IDENTITY else None
+
+
 class Server:
     def __init__(self, start: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._network = _network()
         with theirs:
             words = [*start, str(theirs.fileno())]
             if "EMULATED" in os.environ:  # to import all takes longer there than what the tests save
@@ -68,7 +88,10 @@ class Server:
         self.process.wait()
 
     def takes(self, argv: Sequence[str], environment: Mapping[str, str]) -> bool:
-        """Whether a command is like a start here: not if an interpreter reads its environment in another way."""
+        """Whether a command is like a start here: not if an interpreter reads its environment in another way, nor where
+        the test is in another network than before."""
+        if self._network != _network():
+            return False
         different = any(name.startswith(("PYTHON", "LD_")) for name in environment)
         usual = environment.get("LC_ALL") == "C.UTF-8"
         return usual and not different and sum(map(len, (*argv, *environment, *environment.values()))) < LARGEST
@@ -80,6 +103,7 @@ class Server:
         environment: Mapping[str, str],
         directory: str,
         *,
+        entrance: Mapping[str, str],
         timeout: float,
     ) -> tuple[bytes, bytes, int]:
         """What a command that reads TEXT writes to stdout and stderr, and its exit code.
@@ -89,7 +113,7 @@ class Server:
         reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (stdin, feed), (out, stdout), (error, stderr) = (os.pipe() for _ in range(3))
         given = [stdin, stdout, stderr, theirs.detach()]
-        request = json.dumps([*argv, directory, dict(environment)]).encode()
+        request = json.dumps([*argv, dict(entrance), directory, dict(environment)]).encode()
         with reply, open(feed, "wb", buffering=0) as feeding, open(out, "rb") as output, open(error, "rb") as errors:
             try:
                 socket.send_fds(self._requests, [request], given)
@@ -103,6 +127,11 @@ class Server:
             except TimeoutError:
                 raise subprocess.TimeoutExpired(list(argv), timeout) from None
             return written[0], written[1], code
+
+
+def _network() -> int:
+    """The network namespace of this thread."""
+    return os.stat("/proc/thread-self/ns/net").st_ino
 
 
 def _exchange(feeding: IO[bytes], text: bytes, sources: Sequence[IO[bytes]], *, until: float) -> list[bytes]:
@@ -183,14 +212,37 @@ def _modules() -> Iterator[str]:
 
 def _become(words: list[str], streams: list[int]) -> None:
     """As execve(2) would leave it: three descriptors, the environment, the directory."""
-    *argv, directory, environment = words
+    *argv, entrance, directory, environment = words
     for number, stream in enumerate(streams[:3]):
         os.dup2(stream, number)
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
     os.environ.clear()
     os.environ.update(environment)  # type: ignore[call-overload]
     os.chdir(directory)
+    if entrance:
+        _enter(entrance)  # type: ignore[arg-type]
     sys.argv = argv
+
+
+def _enter(options: Mapping[str, str]) -> None:
+    """Do what OPTIONS of nsenter(1) and setpriv(1) do."""
+    from mydocker import kernel
+    from mydocker.kernel.enter import enter_namespace
+
+    if "--wd" in options:
+        opened = [os.open(options[name], os.O_RDONLY) for name in ("--net", "--mount", "--wd")]
+        for namespace in opened[:2]:
+            enter_namespace(namespace)
+        os.fchdir(opened[2])
+        for each in opened:
+            os.close(each)
+    if "--reuid" in options:
+        user, group = int(options["--reuid"]), int(options["--regid"])
+        os.initgroups(pwd.getpwuid(user).pw_name, group)
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+        kernel.set_capabilities(0)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # as for a process that has executed its program as that user
 
 
 def main() -> None:

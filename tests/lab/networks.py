@@ -34,7 +34,7 @@ class Host(Machine):
         super().__enter__()
         enter = [f"--net=/proc/{self.pid}/ns/net", f"--mount=/proc/{self.pid}/ns/mnt", f"--wd={self._plain.directory}"]
         self.enter = ["nsenter", *enter, "--"]
-        self.command = replace(self._plain, prefix=self.enter, forks=False)
+        self.command = replace(self._plain, prefix=self.enter)
         return self
 
     def do(self, script: str) -> str:
@@ -148,7 +148,7 @@ def with_image(directory: pathlib.Path, alpine: Command) -> Command:
     """The command with a store in DIRECTORY, in which alpine is present as in that of ALPINE, and no network is."""
     subprocess.run(["cp", "-a", alpine.store, directory / "store"], check=True)
     subprocess.run(["rm", "-rf", directory / "store/networks"], check=True)
-    return command(directory)
+    return command(directory, forks=alpine.forks)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ OCI_INDEX = f"{OCI}.index.v1+json"
 DOCKER_MANIFEST = f"{DOCKER}.distribution.manifest.v2+json"
 DOCKER_LIST = f"{DOCKER}.distribution.manifest.list.v2+json"
 
+_LARGE = 8 << 20  # bytes of a tar that is not kept
 _SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 
 
@@ -131,15 +132,21 @@ def _mark(name: str, *, opaque: bool) -> str:
     return f"{parent}{slash}.wh.{last}"
 
 
-@functools.lru_cache(maxsize=16)  # most images stand on the same few layers
 def compress(tar: bytes, compression: str) -> bytes:
     """TAR as a layer blob stores it: `none`, `gzip` (no time stamp, so equal tars are equal blobs) or `zstd`."""
     if compression == "gzip":
-        return gzip.compress(tar, 6, mtime=0)
+        return _gzip_again(tar) if len(tar) < _LARGE else _gzip(tar)
     if compression == "zstd":
         return _zstd(tar)
     assert compression == "none", compression
     return tar
+
+
+def _gzip(tar: bytes) -> bytes:
+    return gzip.compress(tar, 6, mtime=0)
+
+
+_gzip_again = functools.lru_cache(maxsize=16)(_gzip)  # of the layer that most images have
 
 
 def _zstd(tar: bytes) -> bytes:

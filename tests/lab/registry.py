@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlencode, urlsplit
 
 from lab.oci import Image, Index
@@ -30,14 +30,18 @@ class Registry:
 
     def __init__(self, address: str, storage: pathlib.Path, log: pathlib.Path) -> None:
         self.address, self.storage, self._log = address, storage, log
+        self._seen: list[tuple[str, str, int]] = []
+        self._read = 0  # bytes of the log that they are from
 
     def push(self, image: Image | Index, name: str, *, tag: str = "latest") -> str:
         """Store IMAGE as repository NAME (`library/alpine`) under TAG, and return its digest."""
-        for each in image.images if isinstance(image, Index) else (image,):
-            for digest, data in each.blobs.items():
-                self._push_blob(name, digest, data)
-            self._push_manifest(name, each.digest, each)
-        self._push_manifest(name, tag, image)
+        with closing(http.client.HTTPConnection(self.address, timeout=30)) as connection:
+            for each in image.images if isinstance(image, Index) else (image,):
+                for digest, data in each.blobs.items():
+                    _push_blob(connection, name, digest, data)
+                if each is not image:
+                    _push_manifest(connection, name, each.digest, each)
+            _push_manifest(connection, name, tag, image)
         return image.digest
 
     def requests(self) -> list[tuple[str, str, int]]:
@@ -45,8 +49,14 @@ class Registry:
         size = -1
         while size != (size := self._log.stat().st_size):
             time.sleep(0.05)
-        found = _REQUEST.findall(self._log.read_text(errors="replace"))
-        return [(method, path, int(status)) for method, path, status in found]
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            lines = log.read()
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(lines)
+        found = _REQUEST.findall(lines.decode(errors="replace"))
+        self._seen += [(method, path, int(status)) for method, path, status in found]
+        return [*self._seen]
 
     def blob_fetches(self, digest: str) -> int:
         """How often the blob has been sent, in whole or in part."""
@@ -55,37 +65,41 @@ class Registry:
             for method, path, status in self.requests()
         )
 
-    def _push_blob(self, name: str, digest: str, data: bytes) -> None:
-        if self._send("HEAD", f"/v2/{name}/blobs/{digest}")[0] == 200:
-            return
-        status, headers = self._send("POST", f"/v2/{name}/blobs/uploads/")
-        assert status == 202, (status, headers)
-        where = urlsplit(headers["Location"])
-        query = f"{where.query}&" if where.query else ""
-        status, headers = self._send(
-            "PUT",
-            f"{where.path}?{query}{urlencode({'digest': digest})}",
-            data,
-            {"Content-Type": "application/octet-stream"},
-        )
-        assert status == 201, (status, headers)
 
-    def _push_manifest(self, name: str, reference: str, what: Image | Index) -> None:
-        headers = {"Content-Type": what.media_type}
-        status, answer = self._send("PUT", f"/v2/{name}/manifests/{reference}", what.manifest, headers)
-        assert status == 201, (status, answer)
+def _push_blob(connection: http.client.HTTPConnection, name: str, digest: str, data: bytes) -> None:
+    if _send(connection, "HEAD", f"/v2/{name}/blobs/{digest}")[0] == 200:
+        return
+    status, headers = _send(connection, "POST", f"/v2/{name}/blobs/uploads/")
+    assert status == 202, (status, headers)
+    where = urlsplit(headers["Location"])
+    query = f"{where.query}&" if where.query else ""
+    status, headers = _send(
+        connection,
+        "PUT",
+        f"{where.path}?{query}{urlencode({'digest': digest})}",
+        data,
+        {"Content-Type": "application/octet-stream"},
+    )
+    assert status == 201, (status, headers)
 
-    def _send(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str]]:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            text = answer.read().decode(errors="replace")
-            return answer.status, {**dict(answer.getheaders()), "body": text}
-        finally:
-            connection.close()
+
+def _push_manifest(connection: http.client.HTTPConnection, name: str, reference: str, what: Image | Index) -> None:
+    headers = {"Content-Type": what.media_type}
+    status, answer = _send(connection, "PUT", f"/v2/{name}/manifests/{reference}", what.manifest, headers)
+    assert status == 201, (status, answer)
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, str]]:
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    text = answer.read().decode(errors="replace")
+    return answer.status, {**dict(answer.getheaders()), "body": text}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -309,12 +310,17 @@ def test_an_archive_is_not_for_a_terminal(mydocker: Command) -> None:
     os.close(theirs)
 
 
+@functools.cache
+def _large() -> oci.Image:
+    return oci.image([layer({"big": bytes(100_000_000)})])
+
+
 @root
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_save_that_is_ended_leaves_nothing(
     mydocker: Command, registry: Registry, tmp_path: pathlib.Path, number: signal.Signals
 ) -> None:
-    registry.push(oci.image([layer({"big": bytes(100_000_000)})]), "team/big")
+    registry.push(_large(), "team/big")
     mydocker("pull", "-q", "team/big")
     with mydocker.start("save", "-o", str(tmp_path / "x.tar"), "team/big") as saving:
         while not list(tmp_path.glob("x.tar.*.part")) and saving.poll() is None:

@@ -15,13 +15,13 @@ import shutil
 import stat
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lab import holes, oci
-from lab.command import Command, Result, granted
+from lab.command import Command, Result, command, granted
 from lab.oci import DIR, OPAQUE, WHITEOUT, CharDevice, Dir, Fifo, File, Hardlink, Link, layer
 from lab.registry import Registry
 
@@ -100,16 +100,46 @@ def test_whatever_the_archive_its_last_files_are_there(
         assert hashlib.sha256(_rebuilt(store, tar)).hexdigest() == hashlib.sha256(tar).hexdigest()
 
 
-@pytest.fixture
-def pulled(mydocker: Command, registry: Registry) -> Command:
-    """A store with two images that share a layer; it is whole."""
-    shared = layer({"etc": DIR, "etc/shared": os.urandom(5000)})
-    registry.push(oci.image([shared, layer({"one": os.urandom(5000)})]), "fsck/one")
-    registry.push(oci.image([shared, layer({"two": os.urandom(5000)})]), "fsck/two")
-    assert mydocker("pull", "-q", "fsck/one", "fsck/two").code == 0
-    done = mydocker("fsck")
-    assert (done.stdout, done.stderr, done.code) == (b"", b"", 0)
+def _copy_of(store: pathlib.Path, mydocker: Command) -> Command:
+    """The command, which has a copy of STORE."""
+    subprocess.run(["cp", "-a", store, mydocker.store], check=True)
     return mydocker
+
+
+def _whole(mydocker: Command, *names: str) -> pathlib.Path:
+    """The store of the command, into which it has pulled NAMES; it is whole."""
+    assert mydocker("pull", "-q", *names).code == 0
+    assert mydocker("fsck") == Result(b"", b"", 0)
+    return mydocker.store
+
+
+@pytest.fixture(scope="module")
+def images(registry: Registry) -> dict[str, oci.Image]:
+    """Two that share a layer, and their names in the registry."""
+    shared = layer({"etc": DIR, "etc/shared": os.urandom(5000)})
+    made = {f"fsck/{name}": oci.image([shared, layer({name: os.urandom(5000)})]) for name in ("one", "two")}
+    for name, image in made.items():
+        registry.push(image, name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def both(images: dict[str, oci.Image], registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A store that has them."""
+    return _whole(command(tmp_path_factory.mktemp("both"), registry=registry.address, forks=True), *images)
+
+
+@pytest.fixture
+def pulled(both: pathlib.Path, mydocker: Command) -> Command:
+    """A store with two images that share a layer; it is whole."""
+    return _copy_of(both, mydocker)
+
+
+@pytest.fixture
+def renew(registry: Registry, images: dict[str, oci.Image]) -> Iterator[Callable[[], object]]:
+    """Makes `fsck/one` mean another image for the rest of the test."""
+    yield lambda: registry.push(oci.image([layer({"newer": b"1"})]), "fsck/one")
+    registry.push(images["fsck/one"], "fsck/one")
 
 
 @root
@@ -234,10 +264,12 @@ def test_a_repair_says_what_came_from_files(mydocker: Command, tmp_path: pathlib
 
 
 @root
-def test_a_repair_fetches_what_the_names_meant_not_what_they_mean_now(pulled: Command, registry: Registry) -> None:
+def test_a_repair_fetches_what_the_names_meant_not_what_they_mean_now(
+    pulled: Command, renew: Callable[[], object]
+) -> None:
     pulled("tag", "fsck/one", "mine:1")
     before = _listed(pulled)
-    registry.push(oci.image([layer({"newer": b"1"})]), "fsck/one")
+    renew()
     [path] = pulled.store.glob("layers/*/one")
     path.unlink()
     done = pulled("fsck", "--repair")
@@ -392,12 +424,18 @@ TAMPERED: dict[str, tuple[str, Callable[[pathlib.Path], object], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def variety(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A store with an image of a VARIETY of files."""
+    registry.push(oci.image([layer(VARIETY)]), "fsck/variety")
+    return _whole(command(tmp_path_factory.mktemp("variety"), registry=registry.address, forks=True), "fsck/variety")
+
+
 @root
 @pytest.mark.parametrize("case", TAMPERED)
-def test_what_is_no_content_is_compared_too(mydocker: Command, registry: Registry, case: str) -> None:
+def test_what_is_no_content_is_compared_too(mydocker: Command, variety: pathlib.Path, case: str) -> None:
     name, tamper, said = TAMPERED[case]
-    registry.push(oci.image([layer(VARIETY)]), "fsck/variety")
-    assert mydocker("pull", "-q", "fsck/variety").code == 0 == mydocker("fsck").code
+    _copy_of(variety, mydocker)
     [top] = mydocker.store.glob("layers/*")
     tamper(top / name)
     found = mydocker("fsck", "--repair")
@@ -486,8 +524,8 @@ def test_prune_frees_what_no_image_needs(pulled: Command) -> None:
 
 
 @root
-def test_prune_takes_images_whose_name_means_another_now(pulled: Command, registry: Registry) -> None:
-    registry.push(oci.image([layer({"new": b"1"})]), "fsck/one")
+def test_prune_takes_images_whose_name_means_another_now(pulled: Command, renew: Callable[[], object]) -> None:
+    renew()
     [old] = [line.split()[2] for line in pulled("images").stdout.decode().splitlines() if "fsck/one" in line]
     pulled("pull", "-q", "fsck/one")
     assert f"fsck/one <none> {old}" in " ".join(pulled("images").stdout.decode().split())

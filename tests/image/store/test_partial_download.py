@@ -39,7 +39,7 @@ def _add_image(hub: Hub, *tars: bytes, tag: str = "latest") -> None:
             "schemaVersion": 2,
             "mediaType": lab.MANIFEST,
             "config": hub.add(json.dumps(config).encode(), lab.CONFIG),
-            "layers": [hub.add(compress(tar, "gzip")) for tar in tars],
+            "layers": [hub.add(BLOB if tar is TAR else compress(tar, "gzip")) for tar in tars],
         },
         tag,
     )
@@ -55,7 +55,7 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def here(hub: Hub, tmp_path: pathlib.Path) -> Command:
     """The command with an empty store; docker.io is the hub."""
-    return command(tmp_path, registry=hub.address)
+    return command(tmp_path, registry=hub.address, forks=True)
 
 
 def _parts(here: Command) -> list[pathlib.Path]:

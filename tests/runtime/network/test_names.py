@@ -209,7 +209,7 @@ def test_an_image_with_a_link_there(host: Host, canary: pathlib.Path, tmp_path: 
 
 def test_many_at_once_know_each_other(host: Host, networks: str) -> None:
     """Whoever starts at the same time as others is in the files of all of them."""
-    count = 30
+    count = 20
     with ExitStack() as stack:
         words = ("run", "-i", "--network", "one", "alpine", "sh", "-c", "echo ready; read line")
         processes = [stack.enter_context(host.command.start(*words)) for _ in range(count)]

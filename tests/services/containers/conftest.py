@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from lab.command import Command
@@ -11,10 +10,9 @@ from lab.command import Command
 
 @pytest.fixture
 def kept(alpine: Command) -> Iterator[Command]:
-    """The installed command, with a store that has the image alpine, and no containers before and after."""
-    plain = replace(alpine, forks=False)
-    yield plain
-    remove_all(plain)
+    """The command, with a store that has the image alpine, and no containers before and after."""
+    yield alpine
+    remove_all(alpine)
 
 
 @pytest.fixture

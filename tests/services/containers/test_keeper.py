@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from lab.command import Command, entered_as
@@ -26,8 +27,8 @@ OWN_MEMORY = 12 << 20  # bytes
 
 
 def run(mydocker: Command, name: str, *arguments: str) -> pathlib.Path:
-    """Start a container that stays: its directory."""
-    done = mydocker("run", "-d", "--name", name, *(arguments or STAYS))
+    """Start a container that stays, as the installed command does: its directory."""
+    done = replace(mydocker, forks=False)("run", "-d", "--name", name, *(arguments or STAYS))
     assert done.code == 0, done
     return mydocker.store / "background" / done.stdout.decode()[:12]
 
@@ -186,7 +187,7 @@ def test_a_command_that_is_killed_while_it_starts_one_leaves_nothing_half_done(k
         time.sleep(tenth * 0.04)
         process.kill()
         process.communicate(timeout=120)
-    kept("run", "-d", "--name", "after", *STAYS)
+    run(kept, "after")
     for name in kept("ps", "-a", "--format", "{{.Names}}").stdout.decode().split():
         assert field(kept, name, "{{.State.Status}}") in ("created", "running")
         assert kept("rm", "-f", name).code == 0

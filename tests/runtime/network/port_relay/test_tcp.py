@@ -67,11 +67,11 @@ def test_an_address_that_is_named_is_the_only_one(publish: Callable[..., Relayed
             relayed.connect(address)
 
 
-def test_a_gigabyte_arrives_as_it_was_sent(relayed: Relayed) -> None:
-    """In both directions at once, half of it each."""
+def test_much_arrives_as_it_was_sent(relayed: Relayed) -> None:
+    """128 MiB in each direction at once, more than all buffers on the way have room for."""
     client, inside = relayed.pair()
     block = os.urandom(_PIECE)
-    count = 512
+    count = 128
     sent = {client: count * _PIECE, inside: count * _PIECE}
     received = {client: False, inside: False}
     sums = {client: hashlib.blake2b(), inside: hashlib.blake2b()}
@@ -102,9 +102,9 @@ def test_a_gigabyte_arrives_as_it_was_sent(relayed: Relayed) -> None:
     assert [each.hexdigest() for each in sums.values()] == [expected.hexdigest()] * 2
 
 
-def test_ten_thousand_in_turn(relayed: Relayed) -> None:
+def test_two_thousand_in_turn(relayed: Relayed) -> None:
     """The container ends each: the last one to speak keeps the port number of its side for a minute (TIME_WAIT)."""
-    for number in range(10_000):
+    for number in range(2000):
         client, inside = relayed.pair()
         with client, inside:
             client.sendall(b"%d" % number)
