@@ -26,6 +26,7 @@ from lab.registry import Registry, serve
 from mydocker.cli.common.docker_commands import GROUPS
 from mydocker.cli.manual.catalogue import NAMES as COMMANDS
 from mydocker.cli.manual.pages import all_pages
+from mydocker.cli.manual.text import rendered
 from mydocker.specs.formats.quadlet.container_file import CONTAINER
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.model.unsupported import COMPOSE_KEYS, UNSUPPORTED_FLAGS, UNSUPPORTED_KEYS
@@ -253,12 +254,12 @@ def test_python(worlds: World, block: Block) -> None:
 
 
 @pytest.fixture(scope="module")
-def helps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    mydocker = command(tmp_path_factory.mktemp("helps"), forks=True)
-    texts = {name: mydocker(name, "--help", "all").stdout.decode() for name in COMMANDS}
-    for name, page in all_pages().items():
-        texts[name] += "".join(mydocker(*each.name.split(), "--help").stdout.decode() for each in page.subcommands)
-    return texts
+def helps() -> dict[str, str]:
+    """What `mydocker NAME --help all` prints, and the helps of what is below it, as cli/manual/test_help.py holds."""
+    return {
+        name: "\n".join([rendered(page, everything=True), *(rendered(each) for each in page.subcommands)])
+        for name, page in all_pages().items()
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -6,11 +6,13 @@ import fcntl
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,7 +20,6 @@ from dataclasses import dataclass, field
 
 import mydocker as package
 from lab import forking
-from lab.processes import within
 
 SCRIPT = pathlib.Path(sys.executable).with_name("mydocker")
 _FORKING = "forking"  # next to a copy of the program: what forks for its user
@@ -237,17 +238,27 @@ def _users_to_ourselves() -> Iterator[None]:
 def await_end_of_processes(user: pwd.struct_passwd) -> bool:
     """Whether USER has processes still after 20 s, but for those that wait for commands (lab.forking): userdel(8)
     removes no user who has. Their networks last a moment longer than their containers."""
-    return not within(20, lambda: not _has_processes(user.pw_uid))
+    until = time.monotonic() + 20
+    while process := _process_of(user.pw_uid):
+        with suppress(ProcessLookupError):
+            watch = os.pidfd_open(process)
+            select.select([watch], [], [], max(0, until - time.monotonic()))
+            os.close(watch)
+        if time.monotonic() >= until:
+            return True
+        time.sleep(0.02)  # nobody may have waited for it yet
+    return False
 
 
-def _has_processes(user: int) -> bool:
-    """As usermod(8) finds them: also those that are not dumpable, whose directories in /proc are root's (proc(5))."""
+def _process_of(user: int) -> int:
+    """One of USER's, or 0. As usermod(8) finds them: also those that are not dumpable, whose directories in /proc are
+    root's (proc(5))."""
     waiting = {str(process) for process in forking.processes()}
     for name in {*os.listdir("/proc")} - waiting:
         with suppress(OSError):  # it has just ended
             if name.isdecimal() and f"\nUid:\t{user}\t" in pathlib.Path(f"/proc/{name}/status").read_text():
-                return True
-    return False
+                return int(name)
+    return 0
 
 
 def entered_as(user: pwd.struct_passwd) -> list[str]:
