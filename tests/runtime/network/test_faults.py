@@ -311,10 +311,10 @@ def test_a_full_disk(site: Site, tmp_path: pathlib.Path) -> None:
     assert listening(host) == []
 
 
-def test_eighty_at_once(host: Host) -> None:
+def test_two_hundred_at_once(host: Host) -> None:
     """Each has an address of its own, and all of them are given back."""
     script = "hostname -i; cat"
-    started = [host.command.start("run", "-i", "alpine", "sh", "-c", script) for _ in range(80)]
+    started = [host.command.start("run", "-i", "alpine", "sh", "-c", script) for _ in range(200)]
     found = set()
     for process in started:
         assert process.stdout
@@ -322,6 +322,6 @@ def test_eighty_at_once(host: Host) -> None:
     for process in started:
         out, errors = process.communicate(timeout=240)
         assert (out, errors, process.returncode) == (b"", b"", 0)
-    assert len(found) == 80
+    assert len(found) == 200
     host.wait_until_clean()
     assert host.leases() == []
