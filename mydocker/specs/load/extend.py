@@ -137,6 +137,7 @@ def find_base(
             return None
         if opened is not file:
             opened.extended_by = opened.extended_by or file
+            file.extended[opened] = None
         file = opened
     if extension.name not in file.names and not (not extension.name and len(file.documents) == 1):
         several = "more than one container; name one" if file.documents else "no container"

@@ -48,6 +48,7 @@ class LoadedFile(OpenFile):
         self.problems: list[Problem] = []
         reader = Reader(scope=self.scope, problems=self.problems, file=self, keeps_variables=loaded.keeps_variables)
         self.only_check, self.is_compose, self.absent = loaded.only_check, loaded.is_project, loaded.absent
+        self.extended: dict[LoadedFile, None] = {}  # those that have a container that one of this file extends
         self._read: list[tuple[Node, Reader]] = []
         self.reader = reader
         self._texts: list[tuple[bytes, str]] = []
@@ -122,6 +123,18 @@ class LoadedFile(OpenFile):
         return dict.fromkeys(self.names, self.shown)
 
     @property
+    def problem_count(self) -> int:
+        """How many problems have been recorded so far, in this file and in those that its containers extend; one may
+        count several times."""
+        reached: dict[LoadedFile, None] = {self: None}
+        waiting = [self]
+        while waiting:
+            new = [each for each in waiting.pop().extended if each not in reached]
+            reached |= dict.fromkeys(new)
+            waiting += new
+        return sum(len(file.problems) for file in reached)
+
+    @property
     def mistakes(self) -> list[Problem]:
         """The problems, in the order of their lines. A mistake that an alias repeats counts once. What is wrong with a
         text that a variable lacks is so because of what is around the file."""
@@ -179,6 +192,7 @@ class LoadedFiles:
         self.lacks_files = False  # whether one that another includes cannot be read
         self.dependencies: list[Dependency] = []  # of all containers, also those in which something else is wrong
         self.found: list[LoadedFile | Problem] = []  # in the order of opening; a problem: why one cannot be read
+        self._asked = 0  # how many files have been asked what they need
 
     def open(
         self, path: str, shown: str, *, environ: Variables[str, str], over: Paths = (), scope: Scope | None = None
@@ -198,21 +212,17 @@ class LoadedFiles:
         return len(self.included) == before
 
     @property
-    def problem_count(self) -> int:
-        """How many problems have been recorded so far; one may count several times."""
-        return sum(len(file.problems) for file in self.files.values())
-
-    @property
     def mistakes(self) -> Iterator[Problem]:
         """Everything that is wrong in any file; what is wrong for two files counts once."""
         every = ([found] if isinstance(found, Problem) else found.mistakes for found in self.found)
         yield from dict.fromkeys(itertools.chain.from_iterable(every))
 
-    @property
-    def needed(self) -> Iterator[str]:
-        """The paths, as messages have them, of further files that containers need."""
-        for file in self.files.values():
-            yield from map(shown, file.needed)
+    def newly_needed(self) -> list[str]:
+        """The paths, as messages have them, of further files that containers need, of the files that have been opened
+        since the last call."""
+        opened = [*itertools.islice(self.files.values(), self._asked, None)]
+        self._asked += len(opened)
+        return [shown(path) for file in opened for path in file.needed]
 
     @property
     def doubts(self) -> Iterator[Problem]:

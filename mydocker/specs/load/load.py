@@ -78,13 +78,16 @@ def load_files(
     """
     loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone, defers=defers)
     specs: list[CaseSpec] = []
-    loaded_paths: set[str] = set()
+    keys = {path: key_of(path) for path in loaded.paths}
+    known, loaded_keys = {*keys.values()}, set[str]()
     for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
-        if key_of(path) in loaded_paths or key_of(path) not in loaded.included:
+        key = keys.get(path) or key_of(path)
+        if key in loaded_keys or key not in loaded.included:
             specs += _load(path, environ, loaded)
-        loaded_paths.add(key_of(path))
-        for needed in loaded.needed:
-            if all(key_of(needed) != key_of(each) for each in loaded.paths):
+        loaded_keys.add(key)
+        for needed in loaded.newly_needed():
+            if key_of(needed) not in known:
+                known.add(key_of(needed))
                 loaded.paths.append(needed)  # which this loop comes to
     return _checked(specs, loaded, warn, services=services, alone=alone)
 
@@ -298,7 +301,7 @@ def _refuse_conflicts(specs: list[CaseSpec], taken: dict[str, str], node: Node, 
 
 def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown: str) -> CaseSpec | None:
     file = file_of(reader)
-    before = file.loaded.problem_count if file else len(reader.problems)
+    before = file.problem_count if file else len(reader.problems)
     absent = file.absent if file and file.absent is not None else []
     absent_before = len(absent)
     values = _complete(document, reader)
@@ -314,7 +317,7 @@ def _container(document: Mapping, keys: dict[str, Scalar], reader: Reader, shown
         values["image"] = _image_of(values, file, keys.get("build", document), reader)
     for key, message in contradictions(values):
         reader.refuse(keys.get(key, document), message)
-    if (file.loaded.problem_count if file else len(reader.problems)) > before:
+    if (file.problem_count if file else len(reader.problems)) > before:
         return None
     if file is not None:
         file.warnings += (keys.get(key, document).problem(message) for key, message in doubts(values))

@@ -81,6 +81,30 @@ def test_ten_times_the_size_is_ten_times_the_work(name: str) -> None:
     assert growth(lambda size: _load_and_print(FILES[name](size)), SMALL, 10) < TEN_TIMES
 
 
+MANY = {  # what each of many files says
+    "alone": "image: a\n",
+    "extended": "extends: base.yaml\ncommand: x\n",
+    "wrong": "image: a\nnonesuch: 1\n",
+    "units": "[Unit]\nRequires=unit{next}.service\n[Container]\nImage=a\n",
+}
+
+
+def _load_many(text: str, size: int) -> None:
+    suffix = "container" if text.startswith("[") else "yaml"
+    names = [f"unit{number}.{suffix}" for number in range(size)]
+    for number, name in enumerate(names):
+        Path(name).write_text(text.replace("{next}", str((number + 1) % size)))
+    with contextlib.suppress(SpecError):
+        load_files(names, environ={})
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_ten_times_as_many_files_are_ten_times_the_work(kind: str) -> None:
+    """Nearly to the call: of what is done for each file, what is quadratic would be a small part as yet."""
+    Path("base.yaml").write_text("image: a\n")
+    assert growth(lambda size: _load_many(MANY[kind], size), SMALL, 10) < 10.3
+
+
 def test_a_long_chain_is_refused_in_time_that_grows_with_it() -> None:
     chain = _services(lambda number: f"depends_on: [s{number - 1}]" if number else "tty: false")
     assert growth(lambda size: _load_and_print(chain(size)), 150, 10) < TEN_TIMES
