@@ -16,6 +16,7 @@ from mydocker.specs.fields import FIELDS
 from mydocker.specs.load.load import load_files
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.unsupported import UNSUPPORTED_KEYS
+from mydocker.specs.nodes import yaml
 from mydocker.specs.nodes.yaml import COPY_LIMIT, DEPTH_LIMIT, parse_documents
 
 
@@ -193,3 +194,35 @@ def test_an_anchor_of_another_document_is_named_as_such() -> None:
         "extends takes over the keys of another container"
     )
     assert problem("a: *nope\n---\nb: &nope c\n").endswith("alias 'nope' has no anchor before it")
+
+
+_PIECES = (
+    *("a", "b: ", "- ", "\n", "  ", "    ", ":", " ", "{", "}", "[", "]", ",", "?", "? ", "'", '"', "#", " #", "&x "),
+    *("*x", "!t ", "!!str ", "|\n", ">\n", "|-\n", ">+2\n", "---\n", "...\n", "%YAML 1.1\n", "\\n", "\\x41", "é", "😀"),
+    *("-", "1", "~", "null", "<<: ", "key: ", "http://x", "@", "`", "%", "=", "$", "\\", "\r\n", "''", '""', "- - "),
+    *("\t", "\u2028", "\x85", "a: b\n", "  c: d\n", "- e\n", "f: [g, 'h']\n"),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(pieces=st.lists(st.sampled_from(_PIECES), max_size=12), end=st.sampled_from(["\n", "\n", ""]))
+def test_libyaml_finds_what_the_parser_in_python_finds(pieces: list[str], end: str) -> None:
+    """Nodes, their places, and problems. What libyaml refuses, or may see in another way, is not its own to read."""
+    text = "".join((*pieces, end))
+    fast = yaml._by_libyaml(text, "")
+    if fast:
+        slow = yaml._Composer("")
+        slow.compose(text, yaml._Loader)
+        assert (fast.found, fast.problems) == (slow.found, slow.problems)
+
+
+@pytest.mark.parametrize("text", ["a: b\n", "- {a: [b, 'c']}\n", "a: |\n  x: y\n&b c: *b\n", "---\n{}\n---\na: 1\n"])
+def test_usual_files_are_read_by_libyaml(text: str) -> None:
+    assert yaml._by_libyaml(text, "") is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["a:\tb\n", "? a\n: b\n", "[a?b]\n", "{a: }\n", "a: b", "a: 'b\n", "a: *b\n", "a: b\u2028"]
+)
+def test_what_it_reads_in_another_way_is_not_its(text: str) -> None:
+    assert yaml._by_libyaml(text, "") is None
