@@ -30,7 +30,7 @@ def restart_command(argv: list[str]) -> int:
     def again(name: str) -> None:
         container = find_kept(store, name)
         end = partial(stop.stop, container, number=number, timeout=options.timeout, keep=True)
-        start.restart(container, store=store, environ=os.environ, stop=end)
+        start.begin(container, store=store, environ=os.environ, first=end).wait()
 
     return for_each([*options.containers, *_bound_to(options.containers, store)], again)
 

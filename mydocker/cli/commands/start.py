@@ -25,13 +25,13 @@ def start_command(argv: list[str]) -> int:
 
         container = find_kept(store, options.containers[0])
         with unit_ends_clean(os.environ):
-            connection = start.start(container, store=store, environ=os.environ, attach=True)
+            connection = start.begin(container, store=store, environ=os.environ, attach=True).wait()
             if connection is None:  # it runs already
                 connection = control.attach(container.directory)
             return follow(container, connection, forward_input=options.interactive)
 
     def begin(name: str) -> None:
-        start.start(find_kept(store, name), store=store, environ=os.environ)
+        start.begin(find_kept(store, name), store=store, environ=os.environ).wait()
 
     return for_each(options.containers, begin)
 

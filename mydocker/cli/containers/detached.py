@@ -25,7 +25,7 @@ def run_detached(request: RunRequest) -> int:
     """Start the container of REQUEST in the background, and print its ID once its command has been executed; 0."""
     store, container, image = _create(request)
     try:
-        start.start(container, store=store, environ=os.environ, image=image)
+        start.begin(container, store=store, environ=os.environ, image=image).wait()
     except MydockerError:
         if request.remove and not stored.has_keeper(container.directory) and os.path.exists(container.directory):
             directory.remove(store, container)

@@ -130,7 +130,7 @@ def _run_in_background(project: Project, own: Instance, spec: ContainerSpec, *, 
         labels={PROJECT: project.name, SERVICE: own.service, **_ONE_OFF},
         progress=progress(),
     )
-    start.start(container, store=store, environ=os.environ, image=image)
+    start.begin(container, store=store, environ=os.environ, image=image).wait()
     print(container.config.title)
     return 0
 

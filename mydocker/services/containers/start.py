@@ -158,22 +158,6 @@ class Begun:
             return self.connection
 
 
-def start(
-    container: Container,
-    *,
-    store: Store,
-    environ: Mapping[str, str],
-    image: StoredImage | None = None,
-    attach: bool = False,
-) -> socket.socket | None:
-    """Start CONTAINER, unless it runs; return once its command has been executed. IMAGE is its image, if the caller has
-    it. With ATTACH, a connection that gets all its output from the beginning (control.py).
-
-    The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
-    """
-    return begin(container, store=store, environ=environ, image=image, attach=attach).wait()
-
-
 def begin(
     container: Container,
     *,
@@ -181,30 +165,25 @@ def begin(
     environ: Mapping[str, str],
     image: StoredImage | None = None,
     attach: bool = False,
+    first: Callable[[], None] | None = None,
 ) -> Begun:
-    """As `start`, without waiting: nobody else starts or removes CONTAINER before `wait` of what this returns has
-    ended."""
+    """Begin to start CONTAINER, unless it runs; nobody else starts or removes it before `wait` of what this returns has
+    ended. IMAGE is its image, if the caller has it. With ATTACH, a connection gets all its output from the beginning
+    (control.py). FIRST is called when nobody else can change the container any more, such as to end it.
+
+    The caller has one thread. Raises MydockerError: why it did not start, with the exit code of `run`.
+    """
     with ExitStack() as changing:
         changing.enter_context(directory.changing(container.directory))
-        begun = _begin(container, store=store, environ=environ, image=image, attach=attach)
+        if first:
+            first()
+        begun = _begin(container, store, environ, image, attach=attach)
         begun.held = changing.pop_all()
     return begun
 
 
-def restart(container: Container, *, store: Store, environ: Mapping[str, str], stop: Callable[[], None]) -> None:
-    """End CONTAINER with STOP, and start it; nobody else starts or removes it in between. Raises as `start` does."""
-    with directory.changing(container.directory):
-        stop()
-        _begin(container, store=store, environ=environ).wait()
-
-
 def _begin(
-    container: Container,
-    *,
-    store: Store,
-    environ: Mapping[str, str],
-    image: StoredImage | None = None,
-    attach: bool = False,
+    container: Container, store: Store, environ: Mapping[str, str], image: StoredImage | None, *, attach: bool
 ) -> Begun:
     if stored.has_keeper(container.directory):
         return Begun()

@@ -31,7 +31,7 @@ def begin(spec: ContainerSpec, *, owner: str) -> Placed:
     directory.listed(store)  # removes what programs have left that were killed
     container, image = start.create(spec, store=store, environ=os.environ, owner=owner)
     try:
-        start.start(container, store=store, environ=os.environ, image=image)
+        start.begin(container, store=store, environ=os.environ, image=image).wait()
     except BaseException:
         stop.remove(store, container, force=True)
         raise
@@ -42,7 +42,7 @@ def begin(spec: ContainerSpec, *, owner: str) -> Placed:
 
 def begin_again(placed: Placed) -> None:
     """Start the container anew, unless it runs. Raises MydockerError."""
-    start.start(directory.read(placed.directory), store=open_store(os.environ), environ=os.environ)
+    start.begin(directory.read(placed.directory), store=open_store(os.environ), environ=os.environ).wait()
 
 
 def remove(placed: Placed) -> None:
