@@ -81,13 +81,14 @@ def load_files(
     keys = {path: key_of(path) for path in loaded.paths}
     known, loaded_keys = {*keys.values()}, set[str]()
     for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
-        key = keys.get(path) or key_of(path)
+        key = keys[path]
         if key in loaded_keys or key not in loaded.included:
             specs += _load(path, environ, loaded)
         loaded_keys.add(key)
         for needed in loaded.newly_needed():
-            if key_of(needed) not in known:
-                known.add(key_of(needed))
+            keys[needed] = key_of(needed)
+            if keys[needed] not in known:
+                known.add(keys[needed])
                 loaded.paths.append(needed)  # which this loop comes to
     return _checked(specs, loaded, warn, services=services, alone=alone)
 
