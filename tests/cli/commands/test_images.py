@@ -102,12 +102,69 @@ def _read(terminal: int) -> bytes:
 
 
 def test_images_as_a_table(mydocker: Command, app: str) -> None:
-    assert mydocker("images") == Result(b"REPOSITORY   TAG   IMAGE ID   PLATFORM   CREATED   SIZE\n", b"", 0)
+    assert mydocker("images") == Result(b"REPOSITORY   TAG       IMAGE ID   PLATFORM   CREATED   SIZE\n", b"", 0)
     mydocker("pull", app)
     [row] = _json(mydocker("images", "--format", "json"))
     cells = mydocker("images").stdout.decode().splitlines()[1].split()
     assert cells[:5] == ["team/app", "latest", row["id"][7:19], "linux/amd64", "2024-01-01T00:00:00"]
     assert row["size"] == 2000 < row["download"]
+
+
+IN_TEMPLATES = {  # the words of `images` or `history` -> what they print of image ID, whose layer has 2,000 bytes
+    "images --format {{.Repository}}:{{.Tag}}": "team/app:latest",
+    "images --format {{.Tag}} -q": "ID12",
+    "images --no-trunc -q": "sha256:ID",
+    "images --format {{.ID}}": "ID12",
+    "images --no-trunc --format {{.ID}}": "sha256:ID",
+    "images --format {{.Size}},{{.VirtualSize}},{{.CreatedAt}}": "2kB,2kB,2024-01-01 00:00:00 +0000 UTC",
+    r"images --format table\x20{{.Repository}}\t{{.Tag}}": "REPOSITORY   TAG\nteam/app     latest",
+    "images --format {{.Tag}} -f dangling=false": "latest",
+    "images --format {{.Tag}} -f dangling=true": "",
+    "images --format {{.Tag}} --filter reference=team/*": "latest",
+    "images --format {{.Tag}} -f reference=other": "",
+    "images --format {{.Tag}} -f reference=other -f reference=team/app:latest": "latest",
+    "images --format {{.Tag}} -f label=a": "latest",
+    "images --format {{.Tag}} -f label=a=1 -f label=b": "latest",
+    "images --format {{.Tag}} -f label=a=2": "",
+    "images --format {{.Tag}} -f label=a -f label=c": "",
+    "images --format {{.Repository}} -f before=team/app": "team/old",
+    "images --format {{.Repository}} -f since=team/old:latest": "team/app",
+    "history --format {{.CreatedBy}} team/app": "COPY top /",
+    "history --format {{.Size}},{{.CreatedAt}} team/app": "2kB,2024-01-03T00:00:00Z",
+    "history -q team/app": "ID12",
+    "history -q --no-trunc team/app": "sha256:ID",
+}
+
+
+def test_templates_and_filters(mydocker: Command, registry: Registry) -> None:
+    history = [{"created": "2024-01-03T00:00:00Z", "created_by": "COPY top /"}]
+    layers = [layer({"top": bytes(2000)})]
+    registry.push(oci.image(layers, labels={"a": "1", "b": ""}, config={"history": history}), "team/app")
+    registry.push(oci.image(layers, config={"created": "2023-01-01T00:00:00Z"}), "team/old")
+    mydocker("pull", "-q", "team/app")
+    whole = _json(mydocker("images", "--format", "json"))[0]["id"].removeprefix("sha256:")
+    found, expected = {}, {}
+    for words, text in IN_TEMPLATES.items():
+        if "before=" in words:
+            mydocker("pull", "-q", "team/old")
+        found[words] = _printed(mydocker, words)
+        expected[words] = text.replace("ID12", whole[:12]).replace("ID", whole) if "REPOSITORY" not in text else text
+        if "since=" in words:
+            mydocker("rmi", "team/old")
+    assert found == expected
+
+
+def _printed(mydocker: Command, words: str) -> str:
+    done = mydocker(*(word.replace(r"\x20", " ") for word in words.split()))
+    assert (done.stderr, done.code) == (b"", 0), words
+    return done.stdout.decode().removesuffix("\n")
+
+
+def test_images_with_digests(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app)
+    [row] = _json(mydocker("images", "--format", "json"))
+    heading, line = mydocker("images", "--digests").stdout.decode().splitlines()
+    assert heading.split()[:3] == ["REPOSITORY", "TAG", "DIGEST"] and line.split()[2] == row["digest"]
 
 
 def test_images_by_name_and_their_ids_alone(mydocker: Command, app: str) -> None:
@@ -314,7 +371,10 @@ def test_images_for_another_platform(mydocker: Command, registry: Registry) -> N
         (("tag", "x"), 2, "NAME"),
         (("tag", "x", "Y"), 2, "lower-case"),
         (("rmi", "sha256:0123456789ab"), 1, "not in the store"),
-        (("images", "--format", "xml"), 2, "xml"),
+        (("images", "--format", "{{.ID"), 2, "has no end"),
+        (("images", "-f", "nonesuch=1"), 2, "unknown key 'nonesuch'"),
+        (("images", "-f", "dangling=x"), 2, "dangling=true or dangling=false"),
+        (("images", "-f", "before=nonesuch"), 1, "image nonesuch is not in the store"),
         (("images", "one", "two"), 2, "two"),
     ],
 )
