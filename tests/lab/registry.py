@@ -1,4 +1,4 @@
-"""A real registry: Debian's docker-registry on a free loopback port, its storage in a directory of the test's."""
+"""A real registry: Debian's docker-registry on a loopback port, its storage in a directory of the test's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import http.client
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlencode, urlsplit
 
 from lab.oci import Image, Index
@@ -19,17 +18,19 @@ _CONFIGURATION = """\
 version: 0.1
 log: {{level: warn, accesslog: {{disabled: false}}}}
 storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
-http: {{addr: "{address}"}}
+http: {{addr: "127.0.0.1:0"}}
 {extra}
 """
+_LISTEN, _CLOSE_WAIT = "0A", "08"  # states of sockets (include/net/tcp_states.h)
 _REQUEST = re.compile(r'"(GET|HEAD|POST|PUT) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
 
 
 class Registry:
     """`address` is host:port; `storage` the directory it keeps everything in."""
 
-    def __init__(self, address: str, storage: pathlib.Path, log: pathlib.Path) -> None:
-        self.address, self.storage, self._log = address, storage, log
+    def __init__(self, process: int, port: int, storage: pathlib.Path, log: pathlib.Path) -> None:
+        self.address, self.storage, self._log = f"127.0.0.1:{port}", storage, log
+        self._process, self._port = process, port
         self._seen: list[tuple[str, str, int]] = []
         self._read = 0  # bytes of the log that they are from
 
@@ -45,9 +46,10 @@ class Registry:
         return image.digest
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """(method, path, status) of all that has been asked so far, once the log has been quiet for 50 ms."""
+        """(method, path, status) of all that has been asked so far, once the log has been quiet for 50 ms, and the
+        registry has done with all connections that its clients have closed: what it writes to the log comes before."""
         size = -1
-        while size != (size := self._log.stat().st_size):
+        while size != (size := self._log.stat().st_size) or self._is_behind():
             time.sleep(0.05)
         with self._log.open("rb") as log:
             log.seek(self._read)
@@ -57,6 +59,9 @@ class Registry:
         found = _REQUEST.findall(lines.decode(errors="replace"))
         self._seen += [(method, path, int(status)) for method, path, status in found]
         return [*self._seen]
+
+    def _is_behind(self) -> bool:
+        return any(port == self._port and state == _CLOSE_WAIT for port, state, _ in _sockets(self._process))
 
     def blob_fetches(self, digest: str) -> int:
         """How often the blob has been sent, in whole or in part."""
@@ -105,9 +110,8 @@ def _send(
 @contextmanager
 def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
     """A registry that runs for the length of the `with`; EXTRA is YAML added to its configuration (auth, …)."""
-    address = f"127.0.0.1:{free_port()}"
     storage, log, configuration = directory / "storage", directory / "log", directory / "config.yml"
-    configuration.write_text(_CONFIGURATION.format(storage=storage, address=address, extra=extra))
+    configuration.write_text(_CONFIGURATION.format(storage=storage, extra=extra))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -118,27 +122,28 @@ def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
             env=environment,
         )
     try:
-        _wait(address, process, log)
-        yield Registry(address, storage, log)
+        yield Registry(process.pid, _port(process, log), storage, log)
     finally:
         process.terminate()
         process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
-    host, _, port = address.partition(":")
-    deadline = time.monotonic() + 20
+def _port(process: subprocess.Popen[bytes], log: pathlib.Path) -> int:
+    """The port that the kernel has chosen for PROCESS, once it listens: nobody else can have taken it meanwhile."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError(f"docker-registry does not answer at {address}: {log.read_text(errors='replace')}")
+        files = pathlib.Path(f"/proc/{process.pid}/fd")
+        with suppress(OSError):  # it has just closed one
+            own = {os.readlink(each) for each in files.iterdir()}
+            for port, state, inode in _sockets(process.pid):
+                if state == _LISTEN and f"socket:[{inode}]" in own:
+                    return port
+        time.sleep(0.02)
+    raise RuntimeError(f"docker-registry does not listen: {log.read_text(errors='replace')}")
+
+
+def _sockets(process: int) -> Iterator[tuple[int, str, str]]:
+    """The local port, the state and the inode of each TCP socket of the network of PROCESS (proc(5))."""
+    for line in pathlib.Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        yield int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
