@@ -43,7 +43,7 @@ def left(alpine: Command) -> list[str]:
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=60) as response:
+    with urllib.request.urlopen(url, timeout=240) as response:
         text: str = response.read().decode()
         return text
 
@@ -51,7 +51,7 @@ def fetch(url: str) -> str:
 def test_a_server_is_reached_and_goes_with_the_block(alpine: Command) -> None:
     with mydocker.start("alpine", "sh", "-c", SERVER, ports=[8080], environment={"A": "b"}) as web:
         assert_type(web, mydocker.Container)
-        assert web.wait_for(port=8080, http=[8080, ":8080/index.html"], log="^serv", timeout=60) is web
+        assert web.wait_for(port=8080, http=[8080, ":8080/index.html"], log="^serv", timeout=240) is web
         assert (web.status, web.exit_code, web.health) == ("running", None, "")
         assert re.fullmatch("[0-9a-f]{64}", web.id) and web.name == web.id[:12]
         assert repr(web) == f"<mydocker.Container {web.name} running>"
@@ -178,7 +178,7 @@ def test_logs() -> None:
         assert sorted(container.logs().splitlines()) == ["a", "b", "c"]
         assert (container.logs(stream="stderr"), container.logs(stream="stdout", tail=1)) == ("b\n", "c\n")
         assert (container.logs(tail=1), container.logs(tail=0)) == ("c\n", "")
-        outcome = container.wait(timeout=60)
+        outcome = container.wait(timeout=240)
         assert (outcome.exit_code, outcome.signal, outcome.stdout, outcome.stderr) == (4, None, "a\nc\n", "b\n")
         assert outcome.wall > 0 and outcome.max_rss > 0
         assert container.exit_code == 4
@@ -205,7 +205,7 @@ def test_the_end() -> None:
         assert (container.wait().exit_code, container.logs()) == (5, "up\nbye\n")
         container.stop()
         container.restart()
-        container.wait_for(log="^up", timeout=60)
+        container.wait_for(log="^up", timeout=240)
         assert container.status == "running"
         container.kill()
         outcome = container.wait()
@@ -220,14 +220,14 @@ def test_a_wait_after_a_restart_is_for_what_is_new() -> None:
     with mydocker.start("alpine", "sh", "-c", script) as container:
         container.wait_for(log="started")
         container.restart(timeout=0)
-        container.wait_for(log="started", timeout=60)
+        container.wait_for(log="started", timeout=240)
         assert container.logs() == "started\nstarted x\n"
 
 
 def test_conditions_come_true_in_their_order() -> None:
     script = "echo ready; sleep 0.3; echo ready; echo done >&2; sleep 600"
     with mydocker.start("alpine", "sh", "-c", script, healthcheck={"test": "true"}) as container:
-        container.wait_for(log=["ready", re.compile("READY", re.IGNORECASE)], health=True, timeout=60)
+        container.wait_for(log=["ready", re.compile("READY", re.IGNORECASE)], health=True, timeout=240)
         assert container.logs(stream="stdout") == "ready\nready\n"
 
 
@@ -341,7 +341,7 @@ def test_many_threads_start_containers_at_once() -> None:
             started = [*pool.map(one, range(3))]
         with contextlib.ExitStack() as stack:
             for number, container in enumerate(started):
-                stack.enter_context(container).wait_for(log=f"^{number}$", timeout=60)
+                stack.enter_context(container).wait_for(log=f"^{number}$", timeout=240)
                 assert container.exec("echo", str(number)).stdout == f"{number}\n"
     finally:
         done.set()
@@ -397,7 +397,7 @@ def test_a_container_ends_with_its_program(
     if number:
         wait_until(lambda: bool(sleeping(mark)))
         process.send_signal(number)
-    process.wait(timeout=60)
+    process.wait(timeout=240)
     wait_until(lambda: container_id[:12] not in left(alpine))
     assert (tmp_path / "end").read_text() == "bye\n"
     assert not sleeping(mark)
@@ -432,7 +432,7 @@ def test_what_a_killed_program_leaves_is_removed_later(alpine: Command) -> None:
 def test_a_detached_container_goes_on(alpine: Command) -> None:
     mark = f"8{os.getpid()}"
     process, container_id = _program(alpine, mark, "detach=True", "")
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=240) == 0
     assert container_id[:12] in alpine("ps", "-q").stdout.decode()
     assert alpine("rm", "-f", container_id).code == 0
     assert not sleeping(mark)
@@ -445,7 +445,7 @@ def test_an_interrupt_while_a_command_runs(alpine: Command) -> None:
     process, container_id = _program(alpine, mark, "", then)
     wait_until(lambda: bool(sleeping(f"{mark}1")))
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == -signal.SIGINT
+    assert process.wait(timeout=240) == -signal.SIGINT
     assert container_id[:12] not in left(alpine) and not sleeping(f"{mark}1")
 
 

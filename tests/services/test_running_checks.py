@@ -204,7 +204,7 @@ def test_a_server_that_never_answers_leaves_nothing(alpine: Command, tmp_path: p
     _wait_until(lambda: (tmp_path / "seen" / "asked").exists())
     assert len(_processes(tmp_path / "x.smoke.yaml")) > 3, "the batch, the worker, the watcher and the request"
     process.send_signal(number)
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == (130 if number == signal.SIGINT else -9)
     _wait_until(lambda: not _processes(tmp_path / "x.smoke.yaml") and not os.listdir(alpine.store / "containers"))
 
@@ -226,7 +226,7 @@ def test_stopping_what_an_ordinary_user_watches_leaves_nothing(second_user: Comm
     # mydocker's
     _wait_until(lambda: len(_processes(spec)) >= 8 and bool(sleeping(mark)))
     process.send_signal(number)
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     _wait_until(lambda: not _processes(spec) and not sleeping(mark))
     _wait_until(lambda: not os.listdir(second_user.store / "containers"))
 

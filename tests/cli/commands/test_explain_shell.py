@@ -294,10 +294,10 @@ def test_a_published_port(alpine: Command) -> None:
     try:
         for address in ("127.0.0.1", _own_address()):
             assert _greeting(address, port) == b"greeting\n"
-        assert running.wait(timeout=60) == 0
+        assert running.wait(timeout=240) == 0
     finally:
         running.terminate()
-        running.wait(timeout=60)
+        running.wait(timeout=240)
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
 

@@ -24,7 +24,7 @@ def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
     process = mydocker.start("run", "--name", name, *options, "alpine", "sh", "-c", script)
     try:
         begun = ("exec", name, "test", "-e", "/tmp/begun")
-        assert within(30, lambda: process.poll() is not None or mydocker(*begun).code == 0), mydocker(*begun)
+        assert within(200, lambda: process.poll() is not None or mydocker(*begun).code == 0), mydocker(*begun)
         assert process.poll() is None, process.communicate()
         yield
     finally:
@@ -90,7 +90,7 @@ def test_a_live_table_ends_with_its_containers(alpine: Command) -> None:
             for _ in range(2):
                 at.until(rb"\x1b\[H\x1b\[J")
                 at.until(rb"live +[\d.]+%")
-        assert process.wait(60) == 0
+        assert process.wait(240) == 0
 
 
 @root

@@ -209,7 +209,7 @@ def manager(request: pytest.FixtureRequest, here: Path) -> Iterator[tuple[socket
     name = str(here / "notify") if request.param == "path" else f"@mydocker-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name.replace("@", "\0"))
-        listener.settimeout(20)
+        listener.settimeout(240)
         yield listener, name
 
 
@@ -238,8 +238,8 @@ def test_up_is_ready_when_its_services_are_healthy(
         assert message == b"STOPPING=1"
     finally:
         running.terminate()
-        running.communicate(timeout=120)
-    assert within(5, lambda: alpine("ps", "-aq").stdout == b"")
+        running.communicate(timeout=240)
+    assert within(200, lambda: alpine("ps", "-aq").stdout == b"")
 
 
 @pytest.mark.root
@@ -250,7 +250,7 @@ def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Comman
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(here / "notify"))
-        listener.settimeout(60)
+        listener.settimeout(240)
         env = {"NOTIFY_SOCKET": str(here / "notify"), "WATCHDOG_USEC": "200000"}
         running = alpine.start("up", cwd=here, env=env)
         messages = []
@@ -263,7 +263,7 @@ def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Comman
             assert running.poll() is None
         finally:
             running.terminate()
-            running.communicate(timeout=120)
+            running.communicate(timeout=240)
     assert set(messages) == {b"WATCHDOG=1"} and len(messages) < 10, messages
 
 

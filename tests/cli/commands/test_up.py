@@ -134,7 +134,7 @@ def test_a_container_that_always_runs_is_started_again_until_it_is_stopped(
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == [b"run\n"] * 2
     process.terminate()
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert (stdout, process.returncode) == (b"", 3)
 
 
@@ -147,7 +147,7 @@ def test_who_is_asked_to_end_does_not_go_on(alpine: Command, tmp_path: pathlib.P
     process = alpine.start("up", "--keep-going", _write(tmp_path, text), cwd=tmp_path)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=240)
     assert (stdout, process.returncode, len(stderr.splitlines())) == (b"", 3, 1)
 
 

@@ -103,7 +103,7 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     while process.stdout.readline() != last:
         pass
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=240)
     assert b"x\n" not in stdout
     if when == "running" and number == signal.SIGTERM:
         assert (stdout, process.returncode) == (b"web ends\ndb ends\n", 5), stderr

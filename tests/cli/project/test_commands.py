@@ -108,7 +108,7 @@ def _logged(alpine: Command, shop: pathlib.Path) -> None:
         b"web-2  | web\n",
     ]
     _compose(alpine, shop, "stop", "-t", "0", "web")
-    assert following.communicate(timeout=120)[0] == b"" and following.returncode == 0
+    assert following.communicate(timeout=240)[0] == b"" and following.returncode == 0
     _compose(alpine, shop, "start", "web")
 
 
@@ -141,7 +141,7 @@ def _stopped_and_started(alpine: Command, shop: pathlib.Path) -> None:
     assert _compose(alpine, shop, "start") == ["p-web-1", "p-web-2"]
     assert _compose(alpine, shop, "restart", "-t", "0") == ["p-db-1", "p-web-1", "p-web-2"]
     assert _compose(alpine, shop, "kill", "-s", "KILL", "web") == ["p-web-2", "p-web-1"]
-    assert within(20, lambda: set(_states(alpine, shop).values()) == {"running", "exited"})
+    assert within(200, lambda: set(_states(alpine, shop).values()) == {"running", "exited"})
     assert _compose(alpine, shop, "rm", "-f") == ["p-web-2", "p-web-1"]
     assert _compose(alpine, shop, "rm", "--stop", "-f", "db")[-1:] == ["p-db-1"]
     assert _states(alpine, shop) == {}
@@ -165,7 +165,7 @@ def test_a_terminal_if_there_is_one(alpine: Command, shop: pathlib.Path) -> None
         for option, expected in (((), b"terminal"), (("-T",), b"none")):
             argv = alpine.argv("compose", words[0], *option, *words[1:], "sh", "-c", shell)
             with subprocess.Popen(argv, env=alpine.environment, cwd=shop, stdin=terminal, stdout=terminal) as process:
-                assert process.wait(60) == 0
+                assert process.wait(240) == 0
             assert os.read(main, 100).strip() == expected, (words, option)
     os.close(main)
     os.close(terminal)
