@@ -198,9 +198,7 @@ def test_a_success_that_comes_early_has_to_last(alpine: Command, shop: pathlib.P
         ("sleep 1000", b"starting", "db-1 is starting (exit code 1: not yet); web-1 has not started"),
     ],
 )
-def test_the_time_to_wait_is_limited(
-    alpine: Command, shop: pathlib.Path, script: str, state: bytes, why: str
-) -> None:
+def test_the_time_to_wait_is_limited(alpine: Command, shop: pathlib.Path, script: str, state: bytes, why: str) -> None:
     """What there is of them stays as it is."""
     more = ", init: true, healthcheck: {test: 'echo not yet; exit 1', interval: 1h}"
     more += ", deploy: {restart_policy: {condition: any, delay: 1h}}"
@@ -319,8 +317,8 @@ def test_waiting_for_health(alpine: Command, shop: pathlib.Path, script: str, ch
 @pytest.mark.parametrize("code", [0, 7])
 @pytest.mark.parametrize("check", ["", "HealthCmd=true\nHealthStartPeriod=5m\n"])
 def test_waiting_for_one_that_ends_at_once(alpine: Command, shop: pathlib.Path, code: int, check: str) -> None:
-    """It has started, or was healthy once, and still is no service that runs: it ends, and mydocker does not look, while
-    another one starts, which waits for that."""
+    """It has started, or was healthy once, and still is no service that runs: it ends while another one starts, which
+    waits for that, and mydocker does not look."""
     ask = f"MYDOCKER_ROOT={alpine.store} {alpine.program}"
     healthy = f"until {ask} inspect -f {{{{.State.Health.Status}}}} ends | grep -q healthy$; do sleep 0.1; done; "
     late = f"{healthy * bool(check)}touch {shop}/over; {ask} wait ends; sleep 0.6"  # it would count as settled by now
@@ -342,7 +340,9 @@ def test_waiting_for_one_that_ends_at_once(alpine: Command, shop: pathlib.Path, 
 
 def test_waiting_for_one_that_ends_again_and_again(alpine: Command, shop: pathlib.Path) -> None:
     """As with Docker, it is there as soon as it stays."""
-    script = "echo x >> /count; test $(wc -l < /count) -lt 4 && exit 3; exec sleep 1000"  # at once, or it counts as there
+    script = (
+        "echo x >> /count; test $(wc -l < /count) -lt 4 && exit 3; exec sleep 1000"  # at once, or it counts as there
+    )
     _write(shop, web=_service(script, ", init: true, restart: always"))
     try:
         assert alpine("up", "-d", "--wait", cwd=shop).code == 0

@@ -120,7 +120,7 @@ def test_a_second_interrupt_kills(alpine: Command) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "trap 'exit 0' TERM; while :; do sleep 0.05; done",  # it ends before its grace is over, which is longer than a test
+        "trap 'exit 0' TERM; while :; do sleep 0.05; done",  # nobody would wait for the end of its grace
         "sleep 1000",  # PID 1 without a handler would ignore TERM, and is killed
     ],
 )
