@@ -115,7 +115,7 @@ def test_no_process_is_left_without_a_pid_namespace(
     script = f"{start}echo ready; {last}".replace("{m}", marker)
     process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert within(20, lambda: len(mentioning(f"7{marker}")) > 0)
+    assert within(100, lambda: len(mentioning(f"7{marker}")) > 0)
     if end == "we are killed":
         process.kill()
     process.communicate(b"\n", timeout=120)
@@ -137,7 +137,7 @@ def _kill_outer_init(mydocker: Command, mark: str, words: Sequence[str], daemon:
     process = mydocker.start(*words, "sh", "-c", script)
     assert process.stdout
     outer_init = int(process.stdout.readline())
-    assert within(20, lambda: len(mentioning(f"7{mark}")) > 0)
+    assert within(100, lambda: len(mentioning(f"7{mark}")) > 0)
     if all_of_us:
         os.kill(process.pid, signal.SIGSTOP)  # so that it cannot see to it before it is killed itself
     os.kill(outer_init, signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:
     os.close(slave)
     assert os.read(master, 100) == b"ready\r\n"
     os.write(master, b"\x03")
-    assert process.wait(timeout=10) == 3
+    assert process.wait(timeout=100) == 3
     os.close(master)
 
 
