@@ -61,7 +61,7 @@ class Registry:
         return [*self._seen]
 
     def _is_behind(self) -> bool:
-        """Whether there is a connection of ours that the client has closed, and the registry not yet."""
+        """Whether there is a connection here that the client has closed, and the registry not yet."""
         own = int(self.address.rpartition(":")[2])
         return any(port == own and state == "08" for port, state, _ in _sockets("self"))  # CLOSE_WAIT
 
@@ -135,7 +135,8 @@ def _address(process: subprocess.Popen[bytes], log: pathlib.Path) -> str:
     deadline = time.monotonic() + 100
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError):  # it has ended, or closes a file just now
-            links = {os.readlink(each.path) for each in os.scandir(f"/proc/{process.pid}/fd")}
+            place = f"/proc/{process.pid}/fd"
+            links = {os.readlink(f"{place}/{each}") for each in os.listdir(place)}
             for port, state, inode in _sockets(str(process.pid)):
                 if state == "0A" and f"socket:[{inode}]" in links:  # TCP_LISTEN
                     return f"127.0.0.1:{port}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 from lab.command import Command
-from lab.processes import sleeping, within
+from lab.overtime import enough
+from lab.processes import sleeping, wait_for, within
 from lab.terminal import Screen, screen, shell_at, start_at
 
 pytestmark = pytest.mark.root
@@ -66,13 +68,21 @@ def test_much_is_typed_and_echoed(alpine: Command, at: Screen) -> None:
     assert process.wait(timeout=100) == 0
 
 
-@pytest.mark.parametrize("command", [("cat",), ("sleep", "60")])
-def test_much_is_typed_and_nobody_looks(alpine: Command, at: Screen, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [("cat",), ("sleep", "1000")])
+def test_much_is_typed_and_nobody_looks(alpine: Command, command: tuple[str, ...]) -> None:
     """Neither a command that reads nothing nor a screen that takes nothing holds up the end."""
-    process = start_at(at, alpine, "run", "-it", "--timeout", "3s", "--stop-timeout", "1s", "alpine", *command)
-    assert within(100, at.is_raw)
-    assert at.stuff(1_000_000) < 1_000_000
-    assert process.wait(timeout=100) == 124
+
+    def attempt(seconds: int) -> tuple[int, int, bool]:
+        """What was taken, the exit code, and whether it went on until then."""
+        limits = ("--timeout", f"{2 + seconds}s", "--stop-timeout", "1s")
+        with screen() as at:
+            process = start_at(at, alpine, "run", "-it", *limits, "alpine", *command)
+            wait_for(lambda: at.is_raw() or process.poll() is not None)
+            taken, goes_on = at.stuff(1_000_000), process.poll() is None
+            return taken, process.wait(timeout=200), goes_on
+
+    taken, code, went_on = enough(attempt, lambda done: done[2])
+    assert taken < 1_000_000 and code == 124 and went_on
 
 
 def test_it_can_be_stopped_while_nobody_looks(alpine: Command, at: Screen) -> None:
@@ -91,7 +101,7 @@ def test_output_that_is_not_taken_does_not_outlast_the_time(alpine: Command) -> 
         assert process.stderr and process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("words", [(), ("--timeout", "30s")])
+@pytest.mark.parametrize("words", [(), ("--timeout", "1000s")])
 def test_a_slow_reader_gets_all(alpine: Command, words: tuple[str, ...]) -> None:
     with alpine.start("run", "-t", *words, "alpine", "seq", "60000") as process:
         time.sleep(1.5)
@@ -151,15 +161,22 @@ def test_a_closed_terminal_ends_the_container(alpine: Command, options: str) -> 
     assert sleeping(mark) == [] and os.listdir(alpine.store / "containers") == []
 
 
-def test_a_hangup_that_the_caller_has_foreseen(alpine: Command) -> None:
+def test_a_hangup_that_the_caller_has_foreseen(alpine: Command, tmp_path: pathlib.Path) -> None:
     """nohup(1): the container goes on without a terminal."""
-    mark = f"1.{time.monotonic_ns() % 10**8:08}"
     with screen() as at:
         nohup = Command(alpine.program, alpine.environment, alpine.directory, ["setsid", "-c", "nohup"], alpine.store)
-        words = ("run", "--stop-timeout", "200ms", "alpine", "sh", "-c", f"sleep {mark}; exit 6")
+        script = "touch /gate/begun; until [ -e /gate/open ]; do sleep 0.05; done; exit 6"
+        words = ("run", "--stop-timeout", "200ms", "-v", f"{tmp_path}:/gate", "alpine", "sh", "-c", script)
         process = nohup.start(*words, stdin=at.slave, stdout=at.slave, stderr=at.slave)
-        assert within(100, lambda: bool(sleeping(mark)))
+        assert within(100, (tmp_path / "begun").exists)
+    time.sleep(1)  # for what a hangup might do
+    (tmp_path / "open").touch()
     assert process.wait(timeout=100) == 6
+
+
+# a shell knows a moment after its job that this has stopped
+AWAIT_STOP = b"until jobs | grep -q Stopped; do sleep 0.05; done; jobs\n"
+STOPPED = rb"\[1\]\+ +Stopped"
 
 
 def test_a_job_in_the_background_waits_for_the_foreground(alpine: Command, at: Screen) -> None:
@@ -170,8 +187,8 @@ def test_a_job_in_the_background_waits_for_the_foreground(alpine: Command, at: S
     at.type(b"$mydocker run -it alpine sh -c 'stty -echo; echo in $0; read x; echo got $x' front &\n")
     job = int(at.until(rb"\[1\] (\d+)")[1])
     assert within(100, lambda: _is_stopped(job))
-    at.type(b"\n")
-    at.until(rb"Stopped")
+    at.type(AWAIT_STOP)
+    at.until(STOPPED)
     assert at.modes() == before
     at.type(b"fg\n")
     at.until(b"in front\r\n")
@@ -198,6 +215,8 @@ def test_a_job_is_stopped_and_continued(alpine: Command, at: Screen) -> None:
     at.until(rb"ready> ")
     assert within(100, lambda: _is_stopped(job)), "what wants the terminal cannot go on in the background"
     assert not at.is_raw()
+    at.type(AWAIT_STOP)
+    at.until(STOPPED)
     at.type(b"fg\n")
     assert within(100, at.is_raw)
     at.type(b"word\r")
@@ -223,9 +242,9 @@ def test_suspending_belongs_to_the_container(alpine: Command, at: Screen) -> Non
     """^Z stops what runs in the container's own shell, which has its own jobs."""
     process = start_at(at, alpine, "run", "-it", "-e", "PS1=inside> ", "alpine", "sh")
     at.until(b"inside> ")
-    at.type(b"sleep 60\r")
-    at.until(b"sleep 60\r\n")
-    time.sleep(0.3)
+    mark = f"8{time.monotonic_ns() % 10**8:08}"
+    at.type(f"sleep {mark}\r".encode())
+    assert within(100, lambda: bool(sleeping(mark)))  # it is in the foreground by then
     at.type(b"\x1a")
     at.until(b"Stopped")
     at.type(b"exec sh -c 'exit 5'\r")
