@@ -1,4 +1,4 @@
-"""A real registry: Debian's docker-registry on a loopback port, its storage in a directory of the test's."""
+"""A real registry: Debian's docker-registry on a free loopback port, its storage in a directory of the test's."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:0"}}
 {extra}
 """
-_LISTEN, _CLOSE_WAIT = "0A", "08"  # states of sockets (include/net/tcp_states.h)
 _REQUEST = re.compile(r'"(GET|HEAD|POST|PUT) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
 
 
 class Registry:
     """`address` is host:port; `storage` the directory it keeps everything in."""
 
-    def __init__(self, process: int, port: int, storage: pathlib.Path, log: pathlib.Path) -> None:
-        self.address, self.storage, self._log = f"127.0.0.1:{port}", storage, log
-        self._process, self._port = process, port
+    def __init__(self, address: str, storage: pathlib.Path, log: pathlib.Path) -> None:
+        self.address, self.storage, self._log = address, storage, log
         self._seen: list[tuple[str, str, int]] = []
         self._read = 0  # bytes of the log that they are from
 
     def push(self, image: Image | Index, name: str, *, tag: str = "latest") -> str:
         """Store IMAGE as repository NAME (`library/alpine`) under TAG, and return its digest."""
-        with closing(http.client.HTTPConnection(self.address, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection(self.address, timeout=100)) as connection:
             for each in image.images if isinstance(image, Index) else (image,):
                 for digest, data in each.blobs.items():
                     _push_blob(connection, name, digest, data)
@@ -46,10 +44,12 @@ class Registry:
         return image.digest
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """(method, path, status) of all that has been asked so far, once the log has been quiet for 50 ms, and the
-        registry has done with all connections that its clients have closed: what it writes to the log comes before."""
+        """(method, path, status) of all that has been asked so far by who has hung up, and that was answered: a request
+        is in the log before the registry closes its connection."""
+        while self._is_behind():
+            time.sleep(0.02)
         size = -1
-        while size != (size := self._log.stat().st_size) or self._is_behind():
+        while size != (size := self._log.stat().st_size):  # what is asked by connections that go on
             time.sleep(0.05)
         with self._log.open("rb") as log:
             log.seek(self._read)
@@ -61,7 +61,9 @@ class Registry:
         return [*self._seen]
 
     def _is_behind(self) -> bool:
-        return any(port == self._port and state == _CLOSE_WAIT for port, state, _ in _sockets(self._process))
+        """Whether there is a connection here that the client has closed, and the registry not yet."""
+        own = int(self.address.rpartition(":")[2])
+        return any(port == own and state == "08" for port, state, _ in _sockets("self"))  # CLOSE_WAIT
 
     def blob_fetches(self, digest: str) -> int:
         """How often the blob has been sent, in whole or in part."""
@@ -122,28 +124,28 @@ def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
             env=environment,
         )
     try:
-        yield Registry(process.pid, _port(process, log), storage, log)
+        yield Registry(_address(process, log), storage, log)
     finally:
         process.terminate()
         process.wait()
 
 
-def _port(process: subprocess.Popen[bytes], log: pathlib.Path) -> int:
-    """The port that the kernel has chosen for PROCESS, once it listens: nobody else can have taken it meanwhile."""
-    deadline = time.monotonic() + 120
+def _address(process: subprocess.Popen[bytes], log: pathlib.Path) -> str:
+    """Where PROCESS listens, once it does: at a port that the kernel has chosen, so that it is nobody else's."""
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline and process.poll() is None:
-        files = pathlib.Path(f"/proc/{process.pid}/fd")
-        with suppress(OSError):  # it has just closed one
-            own = {os.readlink(each) for each in files.iterdir()}
-            for port, state, inode in _sockets(process.pid):
-                if state == _LISTEN and f"socket:[{inode}]" in own:
-                    return port
+        with suppress(OSError):  # it has ended, or closes a file just now
+            place = f"/proc/{process.pid}/fd"
+            links = {os.readlink(f"{place}/{each}") for each in os.listdir(place)}
+            for port, state, inode in _sockets(str(process.pid)):
+                if state == "0A" and f"socket:[{inode}]" in links:  # TCP_LISTEN
+                    return f"127.0.0.1:{port}"
         time.sleep(0.02)
     raise RuntimeError(f"docker-registry does not listen: {log.read_text(errors='replace')}")
 
 
-def _sockets(process: int) -> Iterator[tuple[int, str, str]]:
-    """The local port, the state and the inode of each TCP socket of the network of PROCESS (proc(5))."""
+def _sockets(process: str) -> Iterator[tuple[int, str, str]]:
+    """(local port, state, inode) of what PROCESS sees of TCP over IPv4 (proc(5); linux/tcp_states.h)."""
     for line in pathlib.Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        yield int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
+        words = line.split()
+        yield int(words[1].rpartition(":")[2], 16), words[3], words[9]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from lab.command import Command
 
-PATIENCE = 120.0  # seconds for anything to be shown; others use the machine, too
+PATIENCE = 100.0  # seconds for anything to be shown
 
 
 @dataclass

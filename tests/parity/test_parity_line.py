@@ -498,7 +498,7 @@ def test_a_terminal(peer: Peer) -> None:
     with peer.start("-it", argv=("sh", "-c", script), **streams) as process:
         os.close(slave)
         seen = _drain(master)
-        code = process.wait(timeout=30)
+        code = process.wait(timeout=100)
     assert (code, seen) == (0, b"/dev/pts/0\r\nxterm\r\nerror\r\n/dev/console\r\n")
 
 

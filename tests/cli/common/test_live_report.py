@@ -87,7 +87,10 @@ def _rendered(shown: bytes) -> list[str]:
 
 @root
 def test_a_live_line_says_what_runs_and_is_gone_at_the_end(alpine: Command, tmp_path: pathlib.Path) -> None:
-    (tmp_path / "x.smoke.yaml").write_text(SIMPLE.format("one", "sleep 0.2") + "---\n" + SIMPLE.format("two", "exit 1"))
+    after = "depends_on: {one: {condition: service_completed_successfully}}\n"  # so that only one of them runs
+    (tmp_path / "x.smoke.yaml").write_text(
+        SIMPLE.format("one", "true") + "---\n" + SIMPLE.format("two", "exit 1") + after
+    )
     shown, code = _shown_on(alpine, tmp_path, "-j1", "x.smoke.yaml")
     assert code == 1
     assert ERASE + b"[0/2] one" in shown and ERASE + b"[1/2] two" in shown

@@ -124,7 +124,7 @@ def _run_dir(mydocker: Command, name: str) -> str:
     top = mydocker.store / "containers"
     paths = [f"{top}/{each}" for each in os.listdir(top)]
     [run_dir] = [path for path in paths if os.path.lexists(f"{path}/name") and os.readlink(f"{path}/name") == name]
-    assert within(20, lambda: read(run_dir) is not None)
+    assert within(100, lambda: read(run_dir) is not None)
     return run_dir
 
 

@@ -98,7 +98,7 @@ def test_a_store_that_is_removed_leaves_no_bridge(host: Host, stores: list[Comma
     assert mydocker("run", "--network", "bridge", "alpine", "true").code == 0
     assert host.traces()["links"]
     shutil.rmtree(mydocker.store)
-    assert within(20, lambda: not any(host.traces().values()))
+    assert within(100, lambda: not any(host.traces().values()))
 
 
 def _subnet(mydocker: Command, name: str) -> str:

@@ -30,7 +30,7 @@ SOON = 60  # seconds; it takes one, on a machine with nothing else to do
 
 
 def reaches_outside(container: Container) -> bool:
-    return container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+    return container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE)
 
 
 def listening(host: Host) -> list[str]:
@@ -151,7 +151,7 @@ def test_a_network_that_is_removed_while_it_is_used(host: Host) -> None:
         assert (done.code, done.stdout) == (1, b"")
         assert b"in use" in done.stderr
         with host.container("--network", "used") as other:
-            assert other.succeeds("busybox", "ping", "-c", "1", "-w", "20", container.address)
+            assert other.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", container.address)
     assert host.command("network", "rm", "used").code == 0
     assert not any(host.traces().values())
     assert host.command("run", "--network", "used", "alpine", "true").code == 125
@@ -267,7 +267,7 @@ def test_two_stores_with_one_path(site: Site, tmp_path: pathlib.Path, is_copy: b
             assert b"ok       strays" in other("doctor").stdout
         assert within(SOON, lambda: len(host.traces()["links"]) == 2)
         assert reaches_outside(first)
-        assert other("run", "alpine", "ping", "-c", "1", "-w", "20", OUTSIDE).code == 0
+        assert other("run", "alpine", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE).code == 0
     host.wait_until_clean()
 
 

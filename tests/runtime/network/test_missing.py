@@ -152,7 +152,7 @@ def test_a_store_that_is_read_only(site: Site) -> None:
     with host.container("-p", "7900:80") as one, host.container() as two:
         assert one.address != two.address
         for container in (one, two):
-            assert container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+            assert container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE)
     for name, message in (("own", b"network own cannot be used, as the store is read-only"), ("no", b"no network no")):
         done = host.command("run", "--network", name, "alpine", "true")
         assert done.code == 125 and message in done.stderr, done

@@ -45,7 +45,7 @@ def _started(alpine: Command, ended: list[str], name: str, *words: str) -> pathl
     ended.append(name)
     done = alpine("run", "-d", "--name", name, *words)
     assert done.code == 0, done
-    assert within(10, lambda: alpine("exec", name, "test", "-e", "/ready").code == 0)
+    assert within(100, lambda: alpine("exec", name, "test", "-e", "/ready").code == 0)
     [found] = alpine.store.glob(f"background/{done.stdout.decode()[:12]}/scratch/upper")
     return found
 
@@ -110,7 +110,7 @@ def test_a_terminal_belongs_to_its_user(alpine: Command) -> None:
     with screen() as at:
         process = start_at(at, alpine, "run", *options, "owned", "stat", "-c", "owner %u:%g", "/dev/pts/0")
         assert at.until(rb"owner (\S+)")[1] == b"405:5"
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=100) == 0
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -186,7 +186,7 @@ def test_a_published_port_reaches_it(alpine: Command, ended: list[str]) -> None:
         alpine, ended, "served", "-p", "127.0.0.1::80", *MAP, "owned", "sh", "-c", f"chmod 644 /srv/owned; {script}"
     )
     address = _said(alpine, "port", "served", "80").strip()
-    with urllib.request.urlopen(f"http://{address}/owned", timeout=10) as page:
+    with urllib.request.urlopen(f"http://{address}/owned", timeout=100) as page:
         assert page.read() == b"owned\n"
     assert "CPU" in _said(alpine, "stats", "--no-stream", "served")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from lab import kubectl
 from lab.command import PATH, SCRIPT, Command, Result
-from lab.processes import wait_for
+from lab.processes import sleeping, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -139,13 +139,16 @@ def test_each_end_is_reported_with_its_reason(alpine: Command, tmp_path: pathlib
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # nothing is left of a log when its reader is gone
 def test_an_interrupt_ends_the_parts(alpine: Command, tmp_path: pathlib.Path, number: int) -> None:
-    texts = [f"name: {n}\nimage: alpine\ncommand: sleep 1000\n" for n in (1, 2)]
+    mark = f"1000.{os.getpid()}"
+    texts = [f"name: {n}\nimage: alpine\ncommand: sleep {mark}\n" for n in (1, 2)]
     (tmp_path / "x.smoke.yaml").write_text("---\n".join([*texts, "name: short\nimage: alpine\ncommand: 'true'\n"]))
     cluster = _cluster(alpine, tmp_path)
     words = ("-n", "2", "-j", "2", "--dir", "parts", "--report", "json=all.json", "x.smoke.yaml")
     process = cluster.start(*RUN, *words, cwd=tmp_path)
     try:
-        wait_for(lambda: [*(tmp_path / "parts").glob("*.jsonl.stderr")])
+        wait_for(lambda: len(sleeping(mark)) == 2)
+        pods = tmp_path / "cluster" / "pods"
+        wait_for(lambda: any('"passed"' in log.read_text() for log in pods.glob("*/whole")))
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=240)
     finally:

@@ -10,6 +10,7 @@ import os
 import shlex
 import time
 from collections import Counter
+from contextlib import suppress
 
 from mydocker.errors import HostError, printable
 from mydocker.record import TYPE_CHECKING
@@ -119,12 +120,7 @@ class KubernetesJobs:
     def presence(self) -> Presence:
         """By one `kubectl get`; logs are followed from here on."""
         snapshot = self._look()
-        for uid, log in self.logs.items():
-            log.step(next((pod for pod in snapshot.pods if pod.uid == uid), None))
-        for pod in snapshot.pods:
-            if (pod.has_begun or pod.has_ended) and pod.uid not in self.logs:
-                self.logs[pod.uid] = self._log(pod)
-                self.logs[pod.uid].step(pod)
+        self._follow(snapshot)
         self._give_up(snapshot)
         for part in range(1, self.count + 1):
             if part not in snapshot.jobs and not self.stopped and part not in self.given_up:
@@ -133,8 +129,13 @@ class KubernetesJobs:
         return Presence(parts=parts, state=_state(snapshot), troubles=tuple(self.troubles.values()))
 
     def stop(self) -> None:
-        """Delete the Jobs, and their pods, which get SIGTERM; they are there until all of that has ended."""
+        """Delete the Jobs, and their pods, which get SIGTERM; they are there until all of that has ended.
+
+        The logs of pods that have begun since the last look are followed first: they go with the pods.
+        """
         self.stopped = True
+        with suppress(HostError):
+            self._follow(self._look())
         self.kubectl.delete([name for name in self._made() if name.startswith("job/")], wait=False)
 
     def end(self) -> None:
@@ -157,6 +158,14 @@ class KubernetesJobs:
         self.jobs.update(snapshot.jobs)
         self.pods.update({pod.uid: pod for pod in snapshot.pods})
         return snapshot
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        for uid, log in self.logs.items():
+            log.step(next((pod for pod in snapshot.pods if pod.uid == uid), None))
+        for pod in snapshot.pods:
+            if (pod.has_begun or pod.has_ended) and pod.uid not in self.logs:
+                self.logs[pod.uid] = self._log(pod)
+                self.logs[pod.uid].step(pod)
 
     def _log(self, pod: Pod) -> PodLog:
         def name_file() -> str:

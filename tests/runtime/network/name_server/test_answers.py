@@ -157,7 +157,7 @@ def test_nginx(lan: Host) -> None:
 
 def _fetch(address: str) -> tuple[int, str]:
     """The status of what a web server has at its top, and the text; 0 if none listens."""
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=100)
     try:
         connection.request("GET", "/")
         response = connection.getresponse()

@@ -109,7 +109,7 @@ def test_it_is_killed(lan: Host) -> None:
             with pytest.raises(ConnectionRefusedError), dns.Client(web.inside).socket(kind) as sock:
                 sock.send(dns.question("db"))
                 sock.recv(100)
-        assert web.sh("ping -c 1 -w 20 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
+        assert web.sh("ping -c 1 -w 100 -W 100 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
         assert _ask(db, "web").data == (web.address,)
         assert web.end() == (b"", b"")
     lan.wait_until_clean()

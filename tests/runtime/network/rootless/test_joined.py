@@ -21,7 +21,7 @@ def test_it_has_the_other_s_addresses_names_and_loopback(owned: Host) -> None:
         [run_dir] = (owned.command.store / "containers").iterdir()
         script = (
             "ip -4 -o address show eth0; cat /etc/hosts /etc/resolv.conf; wget -q -O - http://127.0.0.1; "
-            "ls /sys/class/net; nc -l -p 81 -e true & ping -c 1 -w 20 127.0.0.1 > /dev/null; id -u"
+            "ls /sys/class/net; nc -l -p 81 -e true & ping -c 1 -w 100 -W 100 127.0.0.1 > /dev/null; id -u"
         )
         for other in ("one", run_dir.name, run_dir.name[:5]):
             done = owned.command("run", "--network", f"container:{other}", "alpine", "sh", "-euc", script)

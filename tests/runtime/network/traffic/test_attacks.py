@@ -70,7 +70,7 @@ class Three:
             client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with server, client:
             server.bind(("0.0.0.0", 0))
-            server.settimeout(20)
+            server.settimeout(100)
             client.sendto(b"hello", (target.address, server.getsockname()[1]))
             assert server.recvfrom(100) == (b"hello", (source.address, client.getsockname()[1]))
 
@@ -110,7 +110,7 @@ def test_the_hosts_address(three: Three) -> None:
     assert three.mac in three.victim.run("ip", "neighbour", "show", three.gateway)
     three.victim.run("ip", "neighbour", "flush", "to", three.gateway)
     three.attacker.run("ip", "address", "add", f"{three.gateway}/32", "dev", "eth0")
-    assert three.victim.succeeds("busybox", "ping", "-c", "1", "-w", "20", three.gateway)
+    assert three.victim.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", three.gateway)
     three.attacker.run("ip", "address", "del", f"{three.gateway}/32", "dev", "eth0")
     assert three.mac in three.victim.run("ip", "neighbour", "show", three.gateway)
 
@@ -148,7 +148,7 @@ def test_its_neighbours_ipv4_address_in_a_datagram(three: Three) -> None:
         macs, target = (own, mac_of(three.third)), three.third.address
         three.send(udp(macs=macs, addresses=(theirs, target), ports=(9, port), data=b"false"))
         three.send(udp(macs=macs, addresses=(three.attacker.address, target), ports=(9, port), data=b"true"))
-        server.settimeout(20)
+        server.settimeout(100)
         assert server.recvfrom(100) == (b"true", (three.attacker.address, 9))
 
 
@@ -209,5 +209,5 @@ def test_loopback_of_the_host(three: Three) -> None:
         three.send(
             udp(macs=(own, hosts), addresses=(three.attacker.address, three.gateway), ports=(9, port), data=b"end")
         )
-        server.settimeout(20)
+        server.settimeout(100)
         assert server.recvfrom(100) == (b"end", (three.attacker.address, 9))

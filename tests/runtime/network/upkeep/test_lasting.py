@@ -97,7 +97,7 @@ def test_a_container_without_names_gets_some(net: Background) -> None:
     assert address in net.find("plain", "box") and net.find("plain", "api") == [address]
     for name in ("peer", "late"):
         assert net.find("plain", name) == [net.addresses(name)["web"]]
-        assert net.do(f"exec plain ping -c 1 -w 20 {name}")
+        assert net.do(f"exec plain ping -c 1 -w 100 -W 100 {name}")
     net.do("network disconnect web plain")
     assert net.do("exec plain cat /etc/hosts") == before
     net.do("network connect web plain")

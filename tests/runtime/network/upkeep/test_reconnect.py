@@ -188,5 +188,5 @@ def _hosts(container: Container) -> dict[str, set[str]]:
 
 def _reaches(container: Container, address: str, *, seconds: int) -> bool:
     """Whether ADDRESS answers the container within SECONDS."""
-    assert container.succeeds("busybox", "ping", "-c", "1", "-w", "20", "127.0.0.1")
+    assert container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", "127.0.0.1")
     return container.succeeds("busybox", "ping", "-c", "1", "-w", str(seconds), "-W", str(seconds), address)

@@ -58,7 +58,7 @@ def test_names_resolve_at_once(net: Host) -> None:
         _connect(net, "web", "app")
         assert _resolv_conf(app) == (_SERVED[0], before[0], _SERVED[1])
         assert dns.Client(app.inside).ask("db").data == (db.address,)
-        assert app.sh("ping -c 1 -w 20 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
+        assert app.sh("ping -c 1 -w 100 -W 100 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
         [address] = app.addresses("eth1")
         assert dns.Client(db.inside).ask("app").data == (address,)
     net.wait_until_clean()
