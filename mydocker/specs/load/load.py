@@ -256,7 +256,7 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
 
 
 def _is_service(node: Node) -> bool:
-    return isinstance(node, Mapping) and any(key.text in ("image", "build") for key, _ in node.entries)
+    return isinstance(node, Mapping) and any(key.text in ("image", "build", "extends") for key, _ in node.entries)
 
 
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -470,13 +471,15 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
         ("services:\n  web: {image: a, volumes: ['data:/v']}\nvolumes: {data: {external: maybe}}",
          ["3:28: expected true or false, not 'maybe'"]),
-        ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
+        ("services:\n  web: {image: a, volumes: ['v:/v:U', 'w:/w:O']}\n"
          "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
-         ["2:29: volume 'v:/v:bad': unknown option 'bad'",
-          "2:41: option 'O' is not for 'w', which is external or has driver_opts"]),
+         ["2:29: volume 'v:/v:U': option 'U' is not supported",
+          "2:39: option 'O' is not for 'w', which is external or has driver_opts"]),
         ("services:\n  web: {image: a, pid: 'service:', ipc: 'service:x'}",
          ["2:24: 'service:': expected service:NAME", "2:36: there is no container called 'x'"]),
         ("db: {image: a}\nweb: {build: .}",
+         ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
+        ("db: {image: a}\nweb: {extends: {file: b.yml, service: web}}",
          ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
@@ -571,6 +574,47 @@ def test_what_has_no_effect_is_named() -> None:
         "7:69: aux_addresses are not kept free: a container without an address of its own may get one",
         "8:23: labels of volumes are not kept",
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept", "warnings"),
+    [
+        ("'data:/x:roz'", "'data:/x'", ["unknown option 'roz' has no effect: what it mounts is writable"]),
+        ("'./d:/x:ro,Z,what'", "'./d:/x:ro'", ["unknown option 'what' has no effect"]),
+        ("'data:/x:rshared,ro'", "'data:/x:ro'", ["option 'rshared' is for a path of the host, and has no effect"]),
+        ("'./d:/x:nocopy'", "'./d:/x'", ["option 'nocopy' is for a volume with a name, and has no effect"]),
+        ("'./d:/x:ro,rw'", "'./d:/x:rw'", []),
+        ("'./d:/x:rw,ro,private,shared'", "'./d:/x:ro,shared'", []),
+        ("'ext:/x:roz,ro'", "'ext:/x:ro'", ["unknown option 'roz' has no effect"]),
+        ("{type: bind, source: ./d, target: /x, volume: {nocopy: true}}", "'./d:/x'",
+         ["'volume' does not go with type 'bind', and has no effect"]),
+        ("{type: volume, source: data, target: /x, bind: {propagation: shared}}", "'data:/x'",
+         ["'bind' does not go with type 'volume', and has no effect"]),
+    ],
+)  # fmt: skip
+def test_what_compose_passes_over_in_a_volume_is_a_warning(entry: str, kept: str, warnings: list[str]) -> None:
+    said: list[str] = []
+    found = []
+    for text in (entry, kept):
+        document = f"services:\n  web:\n    image: a\n    volumes:\n    - {text}\n"
+        Path("compose.yaml").write_text(f"{document}volumes: {{data: , ext: {{external: true}}}}\n")
+        found += load_files(["compose.yaml"], environ={}, warn=said.append)
+    assert found[0].container == found[1].container
+    assert [line.partition(": ")[2].partition(": ")[2] for line in said] == warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("echo ^x$$ $(y) $5", "echo ^x$ $(y) $5"), ("a${V:-$(b) c$}", "a$(b) c$"), ("$V", "v")]
+)
+def test_a_dollar_that_begins_no_variable_is_one(text: str, value: str) -> None:
+    document = f"services: {{web: {{image: a, command: [{json.dumps(text)}]}}}}"
+    [spec] = load(document, V="v" if text == "$V" else "")
+    assert spec.container.command == (value,)
+
+
+@pytest.mark.parametrize(("key", "default"), [("container_name: '$V'", ""), ("logging: {driver: '$V'}", "logging: {}")])
+def test_empty_text_is_the_default(key: str, default: str) -> None:
+    assert service(key, V="") == service(default)
 
 
 def test_of_equal_entries_the_last_one_counts() -> None:
