@@ -10,7 +10,7 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.load.profiles import take_part
+from mydocker.specs.load.profiles import refuse_absent, select, take_part
 from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
@@ -380,6 +380,11 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          "  f: {image: a, container_name: 'x'}",
          ["3:33: container_name 'x' is also that of service 'a'",
           "7:33: container_name 'x' is also that of service 'a'"]),
+        ("services:\n  a: {image: a, container_name: x, profiles: [p]}\n"
+         "  b: {image: a, container_name: x, profiles: [q, p]}\n  c: {image: a, container_name: x, profiles: [r]}\n"
+         "  d: {image: a, container_name: x, profiles: []}",
+         ["3:33: container_name 'x' is also that of service 'a'",
+          "5:33: container_name 'x' is also that of service 'a'"]),
         ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
          ["2:27: there is no service 'db'", "2:32: there is no container called 'db'"]),
         ("services:\n  web: {image: a, links: [bd, db:x, job:x, host:y, [z]]}\n  db: {image: a, links: x}\n"
@@ -493,7 +498,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "2:76: options of ipam are not supported", "2:85: expected a mapping"]),
         ("services: {web: {image: a}}\nnetworks: {a: {ipam: {config: [{subnet: 10.0.0.1/24}, {gateway: 10.0.0.1}, {"
          "subnet: 10.1.0.0/24, gateway: 10.2.0.1}, {subnet: 10.3.0.0/24}, {subnet: 10.4.0.0/24, aux_addresses: {}}]}}}",
-         ["2:32: '10.0.0.1/24' is not a subnet (expected ADDRESS/BITS, such as 10.5.0.0/24)",
+         ["2:32: '10.0.0.1/24' is not a subnet (it should be 10.0.0.0/24)",
           "2:55: a pool of addresses needs its subnet",
           "2:76: the gateway 10.2.0.1 is not in the subnet 10.1.0.0/24",
           "2:141: more than one subnet of a kind is not supported"]),
@@ -601,6 +606,21 @@ def test_what_compose_passes_over_in_a_volume_is_a_warning(entry: str, kept: str
         found += load_files(["compose.yaml"], environ={}, warn=said.append)
     assert found[0].container == found[1].container
     assert [line.partition(": ")[2].partition(": ")[2] for line in said] == warnings
+
+
+def test_services_of_different_profiles_may_have_one_name() -> None:
+    """One is there in place of the other, as for Compose."""
+    specs = load(
+        "services:\n  cpu: {image: a, container_name: x, profiles: [cpu]}\n"
+        "  gpu: {image: b, container_name: x, profiles: [gpu]}\n"
+    )
+    assert [spec.name for spec in select(specs, frozenset({"gpu"}))] == ["gpu"]
+    for judge in (lambda: select(specs, frozenset({"*"})), lambda: refuse_absent(specs)):
+        with pytest.raises(SpecError) as caught:
+            judge()
+        assert caught.value.problems == (
+            "compose.yaml:3: container_name 'x' is also that of service 'cpu', whose profile is active too",
+        )
 
 
 @pytest.mark.parametrize(
