@@ -64,7 +64,7 @@ def test_a_worker_that_is_stopped_is_killed(alpine: Command, tmp_path: pathlib.P
     os.kill(_parent(sleeping(mark)[0]), signal.SIGSTOP)
     if way != "--timeout":
         process.send_signal(signal.Signals[way])
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert process.returncode == (3 if way == "--timeout" else 130)
     [first, second] = json.loads(report.read_text())["cases"]
     assert (first["verdict"], second["verdict"]) == ("passed", "error")
@@ -81,7 +81,7 @@ def test_a_watcher_that_is_killed_is_named(alpine: Command, tmp_path: pathlib.Pa
     process = alpine.start("test", "x.smoke.yaml", cwd=tmp_path)
     wait_for(lambda: bool(sleeping(mark)))
     _kill_watcher(sleeping(mark)[0])
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert process.returncode == 3 and b"the watcher of the container was killed" in stdout
 
 
@@ -115,7 +115,7 @@ def test_a_service_whose_watcher_is_lost_keeps_nobody_waiting(alpine: Command, t
         process = alpine.start(command, "x.smoke.yaml", cwd=tmp_path)
         wait_for(lambda: bool(sleeping(mark)))
         _kill_watcher(sleeping(mark)[0])
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=240)
         assert process.returncode == {"test": 3, "up": 125}[command], (stdout, stderr)
         assert b"the watcher of the container was killed" in stdout + stderr
         wait_for(lambda: not sleeping(mark))

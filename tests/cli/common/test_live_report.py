@@ -74,7 +74,7 @@ def _shown_on(
     with screen(columns=columns) as at:
         process = start_at(at, here, "test", *words)
         shown = at.until(rb"\d (?:passed|failed|errors?|skipped)[^\n]* in [\d.]+ s(\x1b\[m)?\r\n")
-        code = process.wait(20)
+        code = process.wait(240)
         text = b"" if shown is None else shown.string[: shown.end()]
     return text, code
 
@@ -145,7 +145,7 @@ def test_an_interrupted_batch_leaves_no_live_line(alpine: Command, tmp_path: pat
         at.until(rb"\[0/9\] n0")
         at.type(b"\x03")
         shown = at.until(rb"8 not run: interrupted: n1, n2, n3 and 5 more[^\n]*\r\n[^\n]*1 error, 8 skipped in")
-        assert process.wait(20) == 130
+        assert process.wait(240) == 130
     assert ERASE in shown.string
     top = ElementTree.parse(tmp_path / "x.xml").getroot()
     assert len([*top.iter("skipped")]) == 8 and len([*top.iter("error")]) == 1

@@ -395,7 +395,7 @@ def test_a_lease_takes_few_system_calls(tmp_path: pathlib.Path, make: Make, owne
     make("10.90.0.0/16", "10.90.0.1")
     code = (
         "os.getppid()\n"
-        "with networks.Held(os.path.dirname(where), 'web') as held:\n"
+        "with networks.HeldNetwork(os.path.dirname(where), 'web') as held:\n"
         "    lease = take('/nonesuch')\n"
         "os.getppid()\n"
         "leases.release(lease, '/nonesuch')\n"

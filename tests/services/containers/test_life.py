@@ -52,7 +52,7 @@ def output(mydocker: Command, *arguments: str) -> bytes:
 def _whole_life(mydocker: Command) -> None:
     id_ = run(mydocker, "--name", "life", "alpine", *STAYS)
     assert output(mydocker, "ps", "-q", "--no-trunc").decode() == f"{id_}\n"
-    assert within(20, lambda: output(mydocker, "logs", "life") == b"begun\n")
+    assert within(200, lambda: output(mydocker, "logs", "life") == b"begun\n")
     running = state(mydocker, "life")
     assert (running["Status"], running["Running"], running["ExitCode"]) == ("running", True, 0)
     assert pathlib.Path(f"/proc/{running['Pid']}").exists()
@@ -163,12 +163,12 @@ def test_stopping(
 @root
 def test_a_second_stop_may_be_sooner(kept: Command) -> None:
     run(kept, "--name", "slow", "alpine", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
-    assert within(20, lambda: kept("logs", "slow").stdout == b"ready\n")
+    assert within(200, lambda: kept("logs", "slow").stdout == b"ready\n")
     first = kept.start("stop", "-t", "-1", "slow")
     time.sleep(0.5)
     assert first.poll() is None
     assert output(kept, "stop", "-t", "1", "slow") == b"slow\n"
-    assert first.communicate(timeout=120) == (b"slow\n", b"")
+    assert first.communicate(timeout=240) == (b"slow\n", b"")
 
 
 @root
@@ -206,7 +206,7 @@ def test_an_image_that_does_not_exist_leaves_no_container(kept: Command) -> None
 @root
 def test_the_container_removes_itself(kept: Command) -> None:
     run(kept, "--rm", "--name", "gone", "alpine", "true")
-    assert within(20, lambda: kept("ps", "-aq").stdout == b"")
+    assert within(200, lambda: kept("ps", "-aq").stdout == b"")
     run(kept, "--rm", "--name", "gone", "alpine", *STAYS)
     output(kept, "stop", "gone")
     assert output(kept, "ps", "-aq") == b""
@@ -293,8 +293,8 @@ def test_restart_policies_that_end(kept: Command, policy: str, script: str, stat
 @pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
 def test_stopped_during_the_pause_before_the_next_start(kept: Command, policy: str) -> None:
     run(kept, "--name", "loop", "--restart", policy, "alpine", "sh", "-c", "echo run; exit 1")
-    assert within(20, lambda: inspected(kept, "loop")["RestartCount"] >= 4)  # the pause is 1.6 s and more
-    assert within(20, is_in(kept, "loop", "restarting"))
+    assert within(200, lambda: inspected(kept, "loop")["RestartCount"] >= 4)  # the pause is 1.6 s and more
+    assert within(200, is_in(kept, "loop", "restarting"))
     assert re.fullmatch(rb"Restarting \(1\) .* ago\n", output(kept, "ps", "--format", "{{.Status}}"))
     assert output(kept, "stop", "loop") == b"loop\n"
     found = state(kept, "loop")
@@ -313,9 +313,9 @@ def test_restarts_leave_nothing_open(kept: Command) -> None:
         """The fewest: it may just have been started again."""
         return min(len(list((keeper / "fd").iterdir())) for _ in range(200) if not time.sleep(0.01))
 
-    assert within(20, lambda: inspected(kept, "leak")["RestartCount"] >= 2)
+    assert within(200, lambda: inspected(kept, "leak")["RestartCount"] >= 2)
     before = open_files()
-    assert within(40, lambda: inspected(kept, "leak")["RestartCount"] >= 6)
+    assert within(200, lambda: inspected(kept, "leak")["RestartCount"] >= 6)
     assert open_files() == before
 
 
@@ -373,10 +373,10 @@ def test_a_healthcheck_of_the_command_line(mydocker: Command) -> None:
     often = ("--health-interval", "100ms", "--health-retries", "2", "--network", "none")
     run(mydocker, "--name", "checked", *often, "--health-cmd", "test -e /srv/well || exit 7", "alpine", "sleep", "1000")
     run(mydocker, "--name", "unchecked", "--no-healthcheck", "--network", "none", "alpine", "sleep", "1000")
-    assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "unhealthy")
+    assert within(200, lambda: state(mydocker, "checked")["Health"]["Status"] == "unhealthy")
     assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 7, "Output": "exit code 7"}]
     assert output(mydocker, "exec", "checked", "touch", "/srv/well") == b""
-    assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "healthy")
+    assert within(200, lambda: state(mydocker, "checked")["Health"]["Status"] == "healthy")
     assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 0, "Output": ""}]
     assert "Health" not in state(mydocker, "unchecked")
     output(mydocker, "rm", "-f", "checked", "unchecked")

@@ -371,14 +371,13 @@ def test_one_that_is_bound_is_made_anew_with_the_other(bound: Command, here: Pat
     assert {name for name in after if after[name] == before[name]} == {"third"}
 
 
-def test_units_can_be_named_as_compose_files_are(alpine: Command, here: Path) -> None:
-    for name in ("a", "b"):
-        sleeper = "[Container]\nImage=alpine\nNetwork=none\nRunInit=true\nExec=sleep 1000\n"
-        (here / f"{name}.container").write_text(sleeper)
-    files = ("-f", "a.container", "-f", "b.container")
-    listed = ("compose", *files, "ps", "--services")
+@pytest.mark.parametrize("named", [("a", "b"), ("a",)], ids=["each is named", "one is needed by the other"])
+def test_units_can_be_named_as_compose_files_are(alpine: Command, here: Path, named: tuple[str, ...]) -> None:
+    sleeper = "[Container]\nImage=alpine\nNetwork=none\nRunInit=true\nExec=sleep 1000\n"
+    write(here, a_container=f"[Unit]\nRequires=b.service\nAfter=b.service\n{sleeper}", b_container=sleeper)
+    files = [word for name in named for word in ("-f", f"{name}.container")]
     assert alpine("up", "-d", *files, cwd=here).code == 0
-    assert sorted(alpine(*listed, cwd=here).stdout.split()) == [b"a", b"b"]
+    assert sorted(alpine("compose", *files, "ps", "--services", cwd=here).stdout.split()) == [b"a", b"b"]
     assert alpine("down", "-t", "0", *files, cwd=here).code == 0
     assert alpine("ps", "-aq").stdout == b""
 
