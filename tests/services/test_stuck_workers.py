@@ -67,7 +67,7 @@ def test_a_worker_that_is_stopped_is_killed(alpine: Command, tmp_path: pathlib.P
     for seconds in (3, 12, 50):  # a time in which this machine begins what is to be under way when it is over
         began, options = time.monotonic(), (f"{way}={seconds}s",) if way == "--timeout" else ()
         process = alpine.start(*words, *options, cwd=tmp_path)
-        wait_for(lambda: _is_under_way(lines, mark) or process.poll() is not None)
+        wait_for(lambda process=process: _is_under_way(lines, mark) or process.poll() is not None)
         if way != "--timeout" or time.monotonic() - began < seconds / 2:
             break
         process.communicate(timeout=240)

@@ -333,7 +333,7 @@ def test_a_batch_that_is_stopped_still_reports(alpine: Command, tmp_path: pathli
         process = alpine.start(*words, *options, cwd=tmp_path)
         assert process.stdout is not None
         first = process.stdout.readline()
-        wait_for(lambda: len(sleeping(mark)) == 2 or process.poll() is not None)
+        wait_for(lambda process=process: len(sleeping(mark)) == 2 or process.poll() is not None)
         if process.poll() is None and first.startswith(b"passed  a"):
             break
         process.communicate(timeout=240)
