@@ -141,4 +141,4 @@ def test_one_that_was_created_stays(mydocker: Command, tmp_path: pathlib.Path) -
     (tmp_path / "compose.yaml").write_text(FILE.replace("front: {ipam", "front: {external: true, name: shop_front} #"))
     assert mydocker("up", "--exit-code-from", "app", "compose.yaml", cwd=tmp_path).code == 0
     time.sleep(1)
-    assert mydocker("network", "rm", "shop_front").code == 0
+    assert within(100, lambda: mydocker("network", "rm", "shop_front").code == 0)  # its last one may still leave it
