@@ -242,7 +242,7 @@ def test_other_projects_pay_two_modules(tmp_path: pathlib.Path) -> None:
 NEEDY = """\
 name: db
 image: alpine
-command: [sh, -c, "sleep 0.2; touch /tmp/up; exec sleep 60"]
+command: [sh, -c, "sleep 0.2; touch /tmp/up; exec sleep 1000"]
 healthcheck: {test: test -e /tmp/up}
 ---
 name: web

@@ -71,7 +71,7 @@ def test_a_paused_container_can_be_ended(alpine: Command, tmp_path: pathlib.Path
         assert within(100, lambda: process.send_signal(how) is None and process.poll() is not None)  # Ctrl-C, twice
         process.communicate(timeout=240)
         assert within(100, lambda: sleeping(mark) == [] and os.listdir(mydocker.store / "containers") == [])
-        assert _cgroups(run_dir) == []
+        assert within(100, lambda: _cgroups(run_dir) == [])
     finally:
         process.kill()
         process.communicate()

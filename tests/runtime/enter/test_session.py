@@ -153,12 +153,16 @@ def test_a_terminal(alpine: Command, options: tuple[str, ...]) -> None:
         assert within(
             20, lambda: at.type(b"stty size\n") is None and bool(at.until(rb"(20 50|33 77)\r\n")[1] == b"20 50")
         )
-        at.type(b"trap 'echo stopped' INT; sleep 600 & wait\n")
-        time.sleep(0.1)
+        at.type(b"trap 'echo stopped' INT; echo it$((40+2)); sleep 600 & wait\n")
+        at.until(rb"it42\r\n")
         at.type(b"\x03")
         at.until(rb"\^C")
-        at.type(b"exit 5\n")
-        assert process.wait(100) == 5  # though the sleep has the terminal open
+        for seconds in (1, 4, 16, 64):  # the first one may have come before `wait`
+            at.type(b"exit 5\n")
+            if within(seconds, lambda: process.poll() is not None):
+                break
+            at.type(b"\x03")
+        assert process.returncode == 5  # though the sleep has the terminal open
 
 
 @root

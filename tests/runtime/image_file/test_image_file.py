@@ -103,7 +103,7 @@ def test_the_config_is_the_image_s(person: Person) -> None:
 def test_what_runs_leaves_nothing(person: Person) -> None:
     assert person.sh("echo x > /t/again; cat /t/again /t/emptied/new") == "x\nnew"
     assert person.sh("cat /t/again") == "2"
-    assert _is_unused(person)
+    assert within(100, lambda: _is_unused(person))
 
 
 def _is_unused(person: Person) -> bool:
@@ -121,8 +121,10 @@ def _loops(file: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _servers(person: Person) -> list[int]:
-    """The FUSE programs, which are an ordinary user's here."""
-    listed = subprocess.run(["pgrep", "-f", "^[^ ]*squashfuse_ll -f /image"], capture_output=True, text=True).stdout
+    """The FUSE programs, which are an ordinary user's here: there may be others', of other tests."""
+    user = str(person.mydocker.store.stat().st_uid)
+    words = ["pgrep", "-U", user, "-f", "^[^ ]*squashfuse_ll -f /image"]
+    listed = subprocess.run(words, capture_output=True, text=True).stdout
     return [int(each) for each in listed.split()] if person.mydocker.prefix else []
 
 
@@ -312,8 +314,10 @@ def test_the_kernel_mounts_for_root_only_what_is_root_s(
     path = pathlib.Path(shutil.copy(squashfs, tmp_path))
     OPEN_TO_OTHERS[case](path)
     process = _waiting(root, path)
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    names = {pathlib.Path(f"/proc/{each}/comm").read_text().strip() for each in children}
+    names = set()
+    for each in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with suppress(OSError):  # it has just ended
+            names.add(pathlib.Path(f"/proc/{each}/comm").read_text().strip())
     out, error = process.communicate(b"go on\n")
     assert (out, error, process.returncode) == (b"2", b"", 0)
     assert "squashfuse_ll" in names and not _loops(path)

@@ -363,7 +363,7 @@ def start(what):
 workers = {start(work) for _ in range(12)}
 tidiers = [start(tidy) for _ in range(2)]
 killed = 0
-until = time.monotonic() + 60
+until = time.monotonic() + 200
 while killed < 400 and time.monotonic() < until:
     pid, _ = os.waitpid(-1, 0)
     workers.discard(pid)

@@ -455,7 +455,7 @@ def _served(path: pathlib.Path) -> bytes:
     return b""
 
 
-UNHEARD = {"no handler": "exec sleep 60", "ignored": "trap '' TERM; sleep 60"}
+UNHEARD = {"no handler": "exec sleep 1000", "ignored": "trap '' TERM; sleep 60"}
 
 
 @pytest.mark.parametrize("name", UNHEARD)
@@ -489,7 +489,7 @@ def test_a_command_that_waits_for_the_signal_has_its_grace(alpine: Command) -> N
 
 
 def test_stopping_what_cannot_take_the_signal(alpine: Command) -> None:
-    with alpine.start("run", "--stop-timeout", "3600", "alpine", "sh", "-c", "echo ready; exec sleep 60") as process:
+    with alpine.start("run", "--stop-timeout", "3600", "alpine", "sh", "-c", "echo ready; exec sleep 1000") as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         time.sleep(0.2)
         process.terminate()
@@ -503,7 +503,7 @@ def at() -> object:
 
 
 def test_the_third_ctrl_c_ends_what_ignores_it(alpine: Command, at: Screen) -> None:
-    process = start_at(at, alpine, "run", "-it", "alpine", "sh", "-c", "trap '' INT; echo ready; exec sleep 60")
+    process = start_at(at, alpine, "run", "-it", "alpine", "sh", "-c", "trap '' INT; echo ready; exec sleep 1000")
     at.until(b"ready\r\n")
     time.sleep(0.2)
     for _ in range(3):

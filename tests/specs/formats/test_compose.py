@@ -534,10 +534,10 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     Path("compose.yaml").write_text(
         "services:\n"
         "  second:\n    image: alpine\n    env_file: site.env\n"
-        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; ping -c 1 -W 5 first > /dev/null; echo $$?']\n"
+        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; ping -c 1 -W 60 first > /dev/null; echo $$?']\n"
         "    volumes: ['notes:/data:ro']\n    depends_on: {first: {condition: service_healthy}}\n"
-        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note; sleep 60'\n"
-        "    volumes: ['notes:/data']\n    healthcheck: {test: test -s /data/note, interval: 0.1s}\n"
+        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note; sleep 1000'\n"
+        "    volumes: ['notes:/data']\n    healthcheck: {test: test -s /data/note, interval: 0.1s, retries: 3000}\n"
         "    stop_signal: KILL\n"
         "volumes: {notes: }\n"
     )

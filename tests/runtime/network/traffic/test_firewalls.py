@@ -84,7 +84,7 @@ def send_both_ways(site: Site, container: Container, family: socket.AddressFamil
         client = socket.socket(family, socket.SOCK_DGRAM)
     with client, udp_server(site.outside, family=family) as server:
         client.settimeout(100)
-        server.settimeout(5)
+        server.settimeout(20)
         client.connect((address, server.getsockname()[1]))
         for attempt in range(3):
             client.send(b"question")
@@ -145,7 +145,8 @@ def test_a_rule_of_the_users_own(site: Site) -> None:
         [bridge, _] = host.traces()["links"]
         host.do(f"iptables -A FORWARD -i {bridge} -p tcp --dport 25 -j DROP")
     wait_for(lambda: not host.traces()["links"] and not host.traces()["tables"])
-    assert host.do("iptables -S FORWARD").splitlines()[-1] == f"-A FORWARD -i {bridge} -p tcp -m tcp --dport 25 -j DROP"
+    own = f"-A FORWARD -i {bridge} -p tcp -m tcp --dport 25 -j DROP"
+    wait_for(lambda: host.do("iptables -S FORWARD").splitlines()[-1] == own)
 
 
 def test_two_networks(site: Site) -> None:

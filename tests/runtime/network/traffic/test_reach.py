@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 from lab.machines import Machine, send_datagram, udp_server
 from lab.networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, Container, Host, Site
+from lab.processes import wait_for
 
 from mydocker.kernel import netlink
 from mydocker.runtime.network import Lease, Network, bridge, lifecycle
@@ -200,6 +201,7 @@ def test_sizes_of_packets(site: Site) -> None:
     for _ in range(2):
         with site.host.container() as container:
             assert " mtu 1380 " in container.run("ip", "link", "show", "eth0")
+            wait_for(lambda: len(site.host.traces()["links"]) == 2)  # that of the one before may still be there
             [bridge, veth] = site.host.traces()["links"]
             for name in (bridge, veth):
                 assert " mtu 1380 " in site.host.run("ip", "link", "show", name)
