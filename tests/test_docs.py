@@ -148,7 +148,7 @@ def test_each_block_is_run_checked_or_listed() -> None:
 @_each("sh")
 def test_commands(worlds: World, block: Block) -> None:
     shell = worlds(block.file)
-    done = shell("-euc", script_of(block.text, shell.environment), timeout=100)
+    done = shell("-euc", script_of(block.text, shell.environment), timeout=240)
     assert done.code == 0, done
 
 
@@ -158,7 +158,7 @@ def test_sessions(worlds: World, block: Block) -> None:
     shell = worlds(block.file)
     typed, printed = zip(*_session(block.text), strict=True)
     text = "".join(f"{each}\n__=$?; printf '\\001'; (exit $__)\n" for each in typed)
-    done = shell("-uc", f"exec 2>&1\n{script_of(text, shell.environment)}", timeout=100)
+    done = shell("-uc", f"exec 2>&1\n{script_of(text, shell.environment)}", timeout=240)
     outputs = done.stdout.decode().split("\1")
     assert len(outputs) == len(typed) + 1, done
     for what, expected, output in zip(typed, printed, outputs, strict=False):
@@ -192,7 +192,7 @@ def test_yaml_files(worlds: World, block: Block) -> None:
     first = next(yaml.safe_load_all(block.text))
     if isinstance(first, dict) and (steps := workflow_steps(first)):
         for step in steps:
-            done = shell("-euc", script_of(step, shell.environment), timeout=100)
+            done = shell("-euc", script_of(step, shell.environment), timeout=240)
             assert done.code == 0, done
         return
     complete = re.search(r"^(image|rootfs|extends|services|include|schemaVersion):", block.text, re.MULTILINE)
@@ -248,7 +248,7 @@ def test_python(worlds: World, block: Block) -> None:
         cwd=shell.directory,
         env=dict(shell.environment),
         capture_output=True,
-        timeout=100,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -109,7 +109,7 @@ def test_retries_and_what_comes_true_while_it_runs(alpine: Command, tmp_path: pa
     script = "echo x >> /srv/count; test $$(wc -l < /srv/count) = 2"
     text = f"name: a\nimage: alpine\ncommand: [sh, -c, '{script}']\nvolumes: ['.:/srv']\nretries: 1\n---\n"
     server = "trap exit TERM; echo up; while :; do sleep 0.1; done"
-    text += f"name: b\nimage: alpine\ncommand: [sh, -c, '{server}']\nexpect: {{within: 30s, stdout: [up]}}\n"
+    text += f"name: b\nimage: alpine\ncommand: [sh, -c, '{server}']\nexpect: {{within: 200s, stdout: [up]}}\n"
     (tmp_path / "x.smoke.yml").write_text(text)
     said, code = _pytest(tmp_path, env={**alpine.environment})
     assert (_verdicts(said), code) == (["PASSED x.smoke.yml::a", "PASSED x.smoke.yml::b"], 0)
@@ -242,7 +242,7 @@ def test_other_projects_pay_two_modules(tmp_path: pathlib.Path) -> None:
 NEEDY = """\
 name: db
 image: alpine
-command: [sh, -c, "sleep 0.2; touch /tmp/up; exec sleep 60"]
+command: [sh, -c, "sleep 0.2; touch /tmp/up; exec sleep 1000"]
 healthcheck: {test: test -e /tmp/up}
 ---
 name: web

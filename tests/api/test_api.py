@@ -189,7 +189,7 @@ import mydocker
 os.dup2(1, 9, inheritable=True)  # what a container must not get
 def children():
     # one that nobody waits for is listed for a moment longer than its pidfd says that it has ended
-    until = time.monotonic() + 30
+    until = time.monotonic() + 240
     while (found := open(f"/proc/self/task/{os.getpid()}/children").read()) and time.monotonic() < until:
         time.sleep(0.01)
     return found

@@ -185,7 +185,7 @@ def test_its_name_among_processes_and_a_signal(ready: Command) -> None:
         assert it.stdout and it.stdout.readline() == b"\n"
         assert pathlib.Path(f"/proc/{it.pid}/comm").read_text() == "mydocker\n"
         it.send_signal(signal.SIGTERM)
-        assert it.wait(timeout=30) == 7
+        assert it.wait(timeout=240) == 7
 
 
 def test_without_dev(ready: Command, tmp_path: pathlib.Path) -> None:

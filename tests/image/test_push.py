@@ -14,12 +14,13 @@ from lab import hub as lab
 from lab import hubclient, oci
 from lab.command import Command, Result, registries_conf
 from lab.hub import Hub
-from lab.hubclient import IMPATIENT, login
+from lab.hubclient import IMPATIENT, PATIENT, login
 from lab.oci import DIR, File, layer
 from lab.registry import Registry, serve
 
 from mydocker.errors import ImageError, RegistryError, StoreError
 from mydocker.image.model.manifest import Descriptor
+from mydocker.image.registry.http.timeouts import Timeouts
 from mydocker.image.registry.upload import UploadSession
 from mydocker.reference import Digest, Reference
 
@@ -318,9 +319,9 @@ def hub() -> Iterator[Hub]:
 def connect(hub: Hub, tmp_path: pathlib.Path) -> Iterator[Open]:
     opened: list[UploadSession] = []
 
-    def connect(**options: Any) -> UploadSession:
+    def connect(*, timeouts: Timeouts = PATIENT, **options: Any) -> UploadSession:
         environ = hubclient.environ_of(hub, tmp_path, **options)
-        opened.append(UploadSession(Reference.parse("team/app"), environ=environ, timeouts=IMPATIENT))
+        opened.append(UploadSession(Reference.parse("team/app"), environ=environ, timeouts=timeouts))
         return opened[-1]
 
     yield connect
@@ -390,7 +391,7 @@ def test_a_mount_for_which_there_is_no_token_is_an_upload(status: int, hub: Hub,
     _send(target)
     hub.blobs.clear()
     hub.answer("registry", "mount=", lab.refusal(401, "UNAUTHORIZED", challenge=_bearer(hub)), times=1)
-    hub.answer("auth", "/token", lab.refusal(status, "DENIED"), times=IMPATIENT.attempts)
+    hub.answer("auth", "/token", lab.refusal(status, "DENIED"), times=PATIENT.attempts)
     assert not target.mount(BLOB.digest, [Reference.parse("team/base")])
     _send(target)
     assert hub.blobs[str(BLOB.digest)] == DATA
@@ -450,7 +451,7 @@ def test_what_is_refused_for_ever_is_an_error(status: int, hub: Hub, connect: Op
     hub.answer("registry", "/uploads/1234", lab.refusal(status, "X", "no \x1b[2J room"))
     with pytest.raises(RegistryError, match=rf"HTTP status {status}: no \\x1b\[2J room"):
         _send(connect())
-    assert len(hub.seen("registry", "/uploads/1234")) == (IMPATIENT.attempts if status == 503 else 1)
+    assert len(hub.seen("registry", "/uploads/1234")) == (PATIENT.attempts if status == 503 else 1)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -506,5 +507,5 @@ def test_what_cannot_be_read_is_no_fault_of_the_registry(hub: Hub, connect: Open
     with pytest.raises(StoreError, match="Input/output error"):
         connect().send(BLOB, broken, lambda done: None)
     with pytest.raises(ImageError):
-        connect().send(BLOB, lambda: iter([DATA[:-1]]), lambda done: None)
+        connect(timeouts=IMPATIENT).send(BLOB, lambda: iter([DATA[:-1]]), lambda done: None)
     assert not hub.blobs

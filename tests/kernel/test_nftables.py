@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from lab.machines import Machine, link
+from lab.processes import wait_for
 
 from mydocker.kernel import conntrack, nftables
 from mydocker.kernel.nftables import Element, key
@@ -166,8 +167,8 @@ def test_flows_to_an_address_are_forgotten() -> None:
             client.bind(("192.0.2.9", 5000))
             for port in (1000, 1000, 2000):
                 client.sendto(b"x", ("192.0.2.1", port))
-        flows = host.run("cat", "/proc/net/nf_conntrack")
-        assert flows.count("src=192.0.2.9 dst=192.0.2.1 sport=5000") == 2
+        sent = "src=192.0.2.9 dst=192.0.2.1 sport=5000"
+        wait_for(lambda: host.run("cat", "/proc/net/nf_conntrack").count(sent) == 2)
         with host.inside():
             conntrack.forget("192.0.2.9")
             conntrack.forget("192.0.2.77")

@@ -122,7 +122,7 @@ class Command:
                 env=self._environment(env),
                 cwd=self.directory,
                 pass_fds=[report.fileno()],
-                timeout=120,
+                timeout=240,
             )
             report.seek(0)
             return Result(done.stdout, done.stderr, done.returncode), int(report.read()) << 10
@@ -236,9 +236,9 @@ def _users_to_ourselves() -> Iterator[None]:
 
 
 def await_end_of_processes(user: pwd.struct_passwd) -> bool:
-    """Whether USER has processes still after 20 s, but for those that wait for commands (lab.forking): userdel(8)
+    """Whether USER has processes still after 100 s, but for those that wait for commands (lab.forking): userdel(8)
     removes no user who has. Their networks last a moment longer than their containers."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while process := _process_of(user.pw_uid):
         with suppress(ProcessLookupError):
             watch = os.pidfd_open(process)

@@ -53,7 +53,7 @@ class Stack:
     def fetch(self, container: str, port: int, path: str = "/") -> str:
         """What an HTTP server in CONTAINER returns by its published port."""
         number = self.port(container, port)
-        with self.host.inside(), urllib.request.urlopen(f"http://127.0.0.1:{number}{path}", timeout=10) as response:
+        with self.host.inside(), urllib.request.urlopen(f"http://127.0.0.1:{number}{path}", timeout=100) as response:
             text: str = response.read().decode()
             return text
 

@@ -139,9 +139,10 @@ def _serve_datagrams(server: Server, sock: socket.socket) -> None:
         server.queries.append(query)
         server.peers.append(peer[:2])
         reply = server.answer(query, False)
-        for each in reply if isinstance(reply, list) else [reply]:
-            if each is not None:
-                sock.sendto(each, peer)
+        with suppress(OSError):  # the end has come meanwhile
+            for each in reply if isinstance(reply, list) else [reply]:
+                if each is not None:
+                    sock.sendto(each, peer)
 
 
 def _serve_streams(server: Server, sock: socket.socket) -> None:
@@ -150,9 +151,11 @@ def _serve_streams(server: Server, sock: socket.socket) -> None:
             connection, peer = sock.accept()
         except OSError:
             return
-        with connection:
+        with connection, suppress(OSError):  # who asked has gone
             length = connection.recv(2, socket.MSG_WAITALL)
             query = connection.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
+            if not query:
+                continue
             server.queries.append(query)
             server.peers.append(peer[:2])
             reply = server.answer(query, True)

@@ -30,7 +30,7 @@ FINISH = (
     " && rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/info usr/share/perl5 var/cache/apt"
 )
 PIP_CONF = "[global]\nno-index = true\nfind-links = /opt/wheels\nbreak-system-packages = true\n"
-_PATIENCE = 60  # seconds for the daemon to come, and to go
+_PATIENCE = 200  # seconds for the daemon to come, and to go
 
 
 @dataclass(frozen=True)

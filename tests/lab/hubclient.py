@@ -1,4 +1,4 @@
-"""How the tests reach a fake Docker Hub: an impatient Registry whose files lead `docker.io` to it."""
+"""How the tests reach a fake Docker Hub: a Registry whose files lead `docker.io` to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from mydocker.reference import Digest, Reference
 
 DATA = bytes(range(256)) * 4000
 DOCUMENT = {"schemaVersion": 2, "mediaType": lab.MANIFEST, "config": {}, "layers": []}
-IMPATIENT = Timeouts(connect=2, silence=1, grace=0.4, rate=1 << 30, attempts=3, first_wait=0.01, longest_wait=0.02)
+PATIENT = Timeouts(connect=60, silence=60, grace=60, rate=1, attempts=3, first_wait=0.01, longest_wait=0.02)
+IMPATIENT = PATIENT.replace(connect=2, silence=1, grace=0.4, rate=1 << 30)  # with servers that hold us
 
 Open = Callable[..., Registry]
 
@@ -33,7 +34,7 @@ def serve() -> Iterator[Hub]:
 
 
 @contextmanager
-def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
+def opener(hub: Hub, directory: pathlib.Path, *, timeouts: Timeouts = PATIENT) -> Iterator[Open]:
     """Opens an image of docker.io with a registries.conf in DIRECTORY that has MIRRORS, and the hub for LOCATION."""
     with ExitStack() as stack:
 
@@ -47,7 +48,7 @@ def opener(hub: Hub, directory: pathlib.Path) -> Iterator[Open]:
             **environ: str,
         ) -> Registry:
             found = environ_of(hub, directory, mirrors=mirrors, location=location, config=config)
-            opened = Registry(Reference.parse(name), environ={**found, **environ}, timeouts=IMPATIENT, warn=warn)
+            opened = Registry(Reference.parse(name), environ={**found, **environ}, timeouts=timeouts, warn=warn)
             return stack.enter_context(opened)
 
         yield open_registry

@@ -270,8 +270,13 @@ def run(cluster: Cluster, job: dict, number: int, want: object) -> None:
     environment = {**os.environ, **secrets_of(cluster, container)}
     where = container["workingDir"].replace("/specs", mounts["/specs"], 1)
     with open(directory / "whole", "wb") as out:
-        done = subprocess.Popen(["sh", "-c", script, "sh", *words], stdout=out, cwd=where, env=environment)
-        (directory / "pid").write_text(str(done.pid))
+        with locked(cluster, job["metadata"]["name"]) as ended:
+            if ended.read():
+                (directory / "log").touch()
+                (directory / "code").write_text("143")
+                return
+            done = subprocess.Popen(["sh", "-c", script, "sh", *words], stdout=out, cwd=where, env=environment)
+            (directory / "pid").write_text(str(done.pid))
         code = done.wait()
     raw = (directory / "whole").read_bytes()
     lines = raw.splitlines(keepends=True)
@@ -307,8 +312,19 @@ def secrets_of(cluster: Cluster, container: dict) -> dict[str, str]:
     return found
 
 
+@contextmanager
+def locked(cluster: Cluster, job: str):
+    """A file that says whether JOB has been ended, for one process at a time."""
+    with open(cluster.directory / "pods" / f"{job}.ended", "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        yield file
+
+
 def end(cluster: Cluster, job: str) -> None:
-    """Send SIGTERM to what runs, and wait for it."""
+    """Send SIGTERM to what runs, and wait for it; nothing more begins."""
+    with locked(cluster, job) as ended:
+        ended.write("ended")
     for path in (cluster.directory / "pods").glob(f"{job}-*/pid"):
         if not (path.parent / "code").exists():
             os.kill(int(path.read_text()), signal.SIGTERM)

@@ -149,7 +149,7 @@ def share(directory: pathlib.Path) -> Iterator[pathlib.Path]:
     with (directory / "share.log").open("wb") as log:
         sharing = subprocess.Popen([VIRTIOFSD, f"--socket-path={socket}", *options], stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not socket.exists() and sharing.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         assert socket.exists(), (directory / "share.log").read_text()

@@ -94,7 +94,7 @@ def udp_server(place: Machine, *, family: socket.AddressFamily = socket.AF_INET)
     """A socket on PLACE that gets what comes to any of its addresses, at a port that is free."""
     with place.inside():
         server = socket.socket(family, socket.SOCK_DGRAM)
-    server.settimeout(30)
+    server.settimeout(100)
     server.bind(("", 0))
     return server
 
@@ -117,7 +117,7 @@ def listen(place: Machine, port: int, kind: socket.SocketKind = TCP) -> socket.s
     with place.inside():
         server = socket.socket(socket.AF_INET, kind)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.settimeout(30)
+    server.settimeout(100)
     server.bind(("", port))
     if kind == TCP:
         server.listen(100)
@@ -129,7 +129,7 @@ def ask(place: Machine, address: str, port: int, server: socket.socket) -> str:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with place.inside():
         client = socket.socket(family, server.type)
-    client.settimeout(30)
+    client.settimeout(100)
     with client:
         client.connect((address, port))
         client.send(b"question")
@@ -138,7 +138,7 @@ def ask(place: Machine, address: str, port: int, server: socket.socket) -> str:
             server.sendto(b"answer", peer)
         else:
             connection, peer = server.accept()
-            connection.settimeout(30)
+            connection.settimeout(100)
             with connection:
                 data = connection.recv(100)
                 connection.send(b"answer")
@@ -150,5 +150,5 @@ def refused(place: Machine, address: str, port: int) -> bool:
     """Whether nothing takes a connection of PLACE to ADDRESS."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with place.inside(), socket.socket(family, TCP) as client:
-        client.settimeout(30)
+        client.settimeout(100)
         return client.connect_ex((address, port)) != 0

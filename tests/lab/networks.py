@@ -10,8 +10,9 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from lab.command import Command, command
@@ -80,7 +81,16 @@ class Container(Machine):
         first = stdout.readline()
         if first != b"ready\n":
             raise AssertionError((first, *self.process.communicate(timeout=240)))
-        self.pid = next(pid for pid in children(self.process.pid) if not _shares_network(pid, self.process.pid))
+        while not (inside := [pid for pid in children(self.process.pid) if self._is_inside(pid)]):
+            time.sleep(0.02)  # the list of the kernel may be short while a child ends (proc(5))
+        self.pid = inside[0]
+
+    def _is_inside(self, pid: int) -> bool:
+        """Whether the network of PID is not that of mydocker."""
+        try:
+            return os.readlink(f"/proc/{pid}/ns/net") != os.readlink(f"/proc/{self.process.pid}/ns/net")
+        except OSError:  # it has ended
+            return False
 
     def __enter__(self) -> Container:
         return self
@@ -96,8 +106,12 @@ class Container(Machine):
     @property
     def helpers(self) -> dict[str, int]:
         """The processes of mydocker for it, by their titles."""
-        found = {pathlib.Path(f"/proc/{pid}/cmdline").read_bytes(): pid for pid in children(self.process.pid)}
-        return {name.rstrip(b"\0").decode(errors="replace"): pid for name, pid in found.items() if pid != self.pid}
+        found: dict[str, int] = {}
+        for pid in children(self.process.pid):
+            with suppress(OSError):  # it has ended
+                title = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+                found |= {title: pid} if title and pid != self.pid else {}  # a zombie has none
+        return found
 
     def helper(self, title: str) -> int:
         """The one with TITLE, once it has that."""
@@ -130,10 +144,6 @@ class Container(Machine):
 def children(pid: int) -> list[int]:
     """The child processes of the main thread of PID."""
     return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _shares_network(one: int, other: int) -> bool:
-    return os.readlink(f"/proc/{one}/ns/net") == os.readlink(f"/proc/{other}/ns/net")
 
 
 @dataclass(frozen=True)

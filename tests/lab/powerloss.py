@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.command import Command
@@ -33,15 +33,16 @@ def trace(command: Command, *words: str, log: pathlib.Path) -> list[Event]:
     """What `command(*words)`, which must succeed, asks of the disk."""
     options = ["-f", "-y", "-s", "4096", "-e", f"trace={','.join(_CALLS.split())}", "-o", str(log)]
     done = subprocess.run(
-        ["strace", *options, *command.argv(*words)], env=dict(command.environment), capture_output=True, timeout=60
+        ["strace", *options, *command.argv(*words)], env=dict(command.environment), capture_output=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return list(_events(log.read_text(errors="replace").splitlines()))
 
 
-def _events(lines: Iterable[str]) -> Iterator[Event]:
+def _events(lines: Sequence[str]) -> Iterator[Event]:
     begun: dict[str, Event] = {}
-    for line in lines:
+    failed = _failed(lines)
+    for number, line in enumerate(lines):
         found = _LINE.fullmatch(line)
         if not found or found["call"] not in _CALLS.split():
             continue
@@ -53,7 +54,7 @@ def _events(lines: Iterable[str]) -> Iterator[Event]:
             continue
         event = Event(found["call"], tuple(_paths(found["call"], rest)))
         is_sync = "sync" in event.call
-        if event.call == "openat" and "O_CREAT" not in rest or " = -1 " in rest:
+        if event.call == "openat" and "O_CREAT" not in rest or " = -1 " in rest or number in failed:
             continue
         if is_sync:
             yield replace(event, began=True)
@@ -61,6 +62,19 @@ def _events(lines: Iterable[str]) -> Iterator[Event]:
             begun[found["pid"]] = event
         else:
             yield event
+
+
+def _failed(lines: Sequence[str]) -> set[int]:
+    """The numbers of those LINES whose call goes on in another one, and fails there."""
+    begun: dict[str, int] = {}
+    failed = set()
+    for number, line in enumerate(lines):
+        found = _LINE.fullmatch(line)
+        if found and "<unfinished" in found["rest"]:
+            begun[found["pid"]] = number
+        elif found and found["resumed"] and " = -1 " in found["rest"]:
+            failed.add(begun.get(found["pid"], -1))
+    return failed
 
 
 def _paths(call: str, rest: str) -> list[str]:

@@ -6,11 +6,10 @@ import http.client
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlencode, urlsplit
 
 from lab.oci import Image, Index
@@ -19,7 +18,7 @@ _CONFIGURATION = """\
 version: 0.1
 log: {{level: warn, accesslog: {{disabled: false}}}}
 storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
-http: {{addr: "{address}"}}
+http: {{addr: "127.0.0.1:0"}}
 {extra}
 """
 _REQUEST = re.compile(r'"(GET|HEAD|POST|PUT) (/v2/\S*) HTTP/[\d.]+" (\d{3})')
@@ -35,7 +34,7 @@ class Registry:
 
     def push(self, image: Image | Index, name: str, *, tag: str = "latest") -> str:
         """Store IMAGE as repository NAME (`library/alpine`) under TAG, and return its digest."""
-        with closing(http.client.HTTPConnection(self.address, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection(self.address, timeout=100)) as connection:
             for each in image.images if isinstance(image, Index) else (image,):
                 for digest, data in each.blobs.items():
                     _push_blob(connection, name, digest, data)
@@ -45,9 +44,12 @@ class Registry:
         return image.digest
 
     def requests(self) -> list[tuple[str, str, int]]:
-        """(method, path, status) of all that has been asked so far, once the log has been quiet for 50 ms."""
+        """(method, path, status) of all that has been asked so far by who has hung up, and that was answered: a request
+        is in the log before the registry closes its connection."""
+        while self._is_behind():
+            time.sleep(0.02)
         size = -1
-        while size != (size := self._log.stat().st_size):
+        while size != (size := self._log.stat().st_size):  # what is asked by connections that go on
             time.sleep(0.05)
         with self._log.open("rb") as log:
             log.seek(self._read)
@@ -57,6 +59,11 @@ class Registry:
         found = _REQUEST.findall(lines.decode(errors="replace"))
         self._seen += [(method, path, int(status)) for method, path, status in found]
         return [*self._seen]
+
+    def _is_behind(self) -> bool:
+        """Whether there is a connection here that the client has closed, and the registry not yet."""
+        own = int(self.address.rpartition(":")[2])
+        return any(port == own and state == "08" for port, state, _ in _sockets("self"))  # CLOSE_WAIT
 
     def blob_fetches(self, digest: str) -> int:
         """How often the blob has been sent, in whole or in part."""
@@ -105,9 +112,8 @@ def _send(
 @contextmanager
 def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
     """A registry that runs for the length of the `with`; EXTRA is YAML added to its configuration (auth, …)."""
-    address = f"127.0.0.1:{free_port()}"
     storage, log, configuration = directory / "storage", directory / "log", directory / "config.yml"
-    configuration.write_text(_CONFIGURATION.format(storage=storage, address=address, extra=extra))
+    configuration.write_text(_CONFIGURATION.format(storage=storage, extra=extra))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "OTEL_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -118,27 +124,28 @@ def serve(directory: pathlib.Path, *, extra: str = "") -> Iterator[Registry]:
             env=environment,
         )
     try:
-        _wait(address, process, log)
-        yield Registry(address, storage, log)
+        yield Registry(_address(process, log), storage, log)
     finally:
         process.terminate()
         process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
-    host, _, port = address.partition(":")
-    deadline = time.monotonic() + 20
+def _address(process: subprocess.Popen[bytes], log: pathlib.Path) -> str:
+    """Where PROCESS listens, once it does: at a port that the kernel has chosen, so that it is nobody else's."""
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError(f"docker-registry does not answer at {address}: {log.read_text(errors='replace')}")
+        with suppress(OSError):  # it has ended, or closes a file just now
+            place = f"/proc/{process.pid}/fd"
+            links = {os.readlink(f"{place}/{each}") for each in os.listdir(place)}
+            for port, state, inode in _sockets(str(process.pid)):
+                if state == "0A" and f"socket:[{inode}]" in links:  # TCP_LISTEN
+                    return f"127.0.0.1:{port}"
+        time.sleep(0.02)
+    raise RuntimeError(f"docker-registry does not listen: {log.read_text(errors='replace')}")
+
+
+def _sockets(process: str) -> Iterator[tuple[int, str, str]]:
+    """(local port, state, inode) of what PROCESS sees of TCP over IPv4 (proc(5); linux/tcp_states.h)."""
+    for line in pathlib.Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        yield int(words[1].rpartition(":")[2], 16), words[3], words[9]

@@ -136,7 +136,7 @@ class SystemdMachine:
         self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
         self._ends.callback(self._process.wait)
         self._ends.callback(self._process.kill)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while not sock.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._connection = self._ends.enter_context(socket.socket(socket.AF_UNIX))
@@ -153,7 +153,7 @@ class SystemdMachine:
         self._connection.settimeout(seconds)
         return self._lines.readline().decode().strip()
 
-    def run(self, command: str, *, seconds: float = 60, code: int | None = 0) -> str:
+    def run(self, command: str, *, seconds: float = 240, code: int | None = 0) -> str:
         """What the shell's COMMAND prints there, which ends with CODE, if that is not None."""
         self._connection.sendall(base64.b64encode(command.encode()) + b"\n")
         words = self._answer(seconds).split(" ")
@@ -164,7 +164,7 @@ class SystemdMachine:
     def reboot(self) -> None:
         """As an administrator does it."""
         self._connection.sendall(base64.b64encode(b"systemctl reboot") + b"\n")
-        self._process.wait(120)
+        self._process.wait(240)
         self._ends.close()
         self._boot()
 

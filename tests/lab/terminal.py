@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from lab.command import Command
 
-PATIENCE = 20.0  # seconds for anything to be shown
+PATIENCE = 100.0  # seconds for anything to be shown
 
 
 @dataclass

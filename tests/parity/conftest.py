@@ -155,7 +155,7 @@ def _podman_command(directory: pathlib.Path, registries: str, *, prefix: Sequenc
         yield podman
     finally:
         podman("rm", "--all", "--force", "--time", "0")
-        within(30, lambda: not mentioning(str(directory)))  # one that cleans up mounts it again
+        within(100, lambda: not mentioning(str(directory)))  # one that cleans up mounts it again
         for mounted in ("root/overlay", "root/overlay-containers"):
             subprocess.run([*prefix, "umount", "--lazy", directory / mounted], stderr=subprocess.DEVNULL)
 

@@ -142,7 +142,7 @@ def test_a_relative_path_of_the_command(peer: Peer, name: str) -> None:
 
 def test_a_relative_path_of_exec(peer: Peer) -> None:
     with peer.start(
-        "--name", "parity-relative", argv=("sh", "-c", "echo ready; exec sleep 60"), image="lab/script"
+        "--name", "parity-relative", argv=("sh", "-c", "echo ready; exec sleep 1000"), image="lab/script"
     ) as run:
         assert run.stdout and run.stdout.readline() == b"ready\n"
         assert peer.command("exec", "parity-relative", "./run", "x") == Result(b"./run x\n", b"", 0)
@@ -277,7 +277,9 @@ SEEN = {
     "--init": (("--init",), "cat /proc/1/comm | grep -c '^sh$'; echo $(($$ > 1))", "0\n1"),
     "--init and orphans": (
         ("--init",),
-        "sh -c 'true & exec sleep 0.1' & wait; sleep 0.3; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l",
+        "sh -c 'true & exec sleep 0.1' & wait; i=0; "
+        "while grep -q '^State:.Z' /proc/[0-9]*/status 2>/dev/null && [ $((i += 1)) -lt 200 ]; do sleep 0.3; done; "
+        "[ $i -lt 200 ] && echo 0",
         "0",
     ),
     "--domainname": (("--domainname", "example.org"), "cat /proc/sys/kernel/domainname", "example.org"),
@@ -508,7 +510,7 @@ def test_a_terminal(peer: Peer) -> None:
     with peer.start("-it", argv=("sh", "-c", script), **streams) as process:
         os.close(slave)
         seen = _drain(master)
-        code = process.wait(timeout=30)
+        code = process.wait(timeout=100)
     assert (code, seen) == (0, b"/dev/pts/0\r\nxterm\r\nerror\r\n/dev/console\r\n")
 
 

@@ -41,8 +41,8 @@ SEEN = {
     ),
     "--mac-address": (("--mac-address", "02:42:0a:01:02:03"), "cat /sys/class/net/eth0/address", "02:42:0a:01:02:03"),
     "--network none": (("--network", "none"), f"ip -4 -o address | {PLAIN}; ip route", r"1: lo inet A/8 scope host lo"),
-    "the outside": ((), f"ping -c 1 -w 20 {OUTSIDE} > /dev/null && echo ok", "ok"),
-    "the host": ((), f"ping -c 1 -w 20 {ADDRESS} > /dev/null && echo ok", "ok"),
+    "the outside": ((), f"ping -c 1 -w 100 -W 100 {OUTSIDE} > /dev/null && echo ok", "ok"),
+    "the host": ((), f"ping -c 1 -w 100 -W 100 {ADDRESS} > /dev/null && echo ok", "ok"),
 }
 
 
@@ -172,7 +172,7 @@ def test_names_of_a_network(networked: Networked) -> None:
         with networked.server("--network", network, "--network-alias", "db", name="first-one") as one:
             address = one.run("ip", "-4", "-o", "address", "show", "eth0").split()[3].partition("/")[0]
             for name in ("first-one", "db"):
-                script = f"ping -c 1 -w 20 {name} | head -1"
+                script = f"ping -c 1 -w 100 -W 100 {name} | head -1"
                 assert f"({address})" in networked.sh(script, "--network", network), name
             done = networked.run("--network", other, *IMPATIENT, argv=("ping", "-c", "1", "-w", "5", "first-one"))
             assert done.code == 1 and b"bad address" in done.stderr
@@ -187,7 +187,7 @@ def test_the_default_network_has_no_names(networked: Networked) -> None:
 def test_containers_of_one_network_reach_each_other(networked: Networked) -> None:
     with networked.server() as one:
         address = one.run("ip", "-4", "-o", "address", "show", "eth0").split()[3].partition("/")[0]
-        assert networked.sh(f"ping -c 1 -w 20 {address} > /dev/null && echo ok") == "ok\n"
+        assert networked.sh(f"ping -c 1 -w 100 -W 100 {address} > /dev/null && echo ok") == "ok\n"
 
 
 CHOSEN = {  # network, options -> script, what it prints

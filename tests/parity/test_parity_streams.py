@@ -43,12 +43,12 @@ def test_no_terminal_without_t(peer: Peer) -> None:
         process = start_at(at, peer.command, *words, script)
         at.until(b"seen\r\n")
         assert b"terminal" not in at.shown
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=100) == 0
 
 
 def test_a_closed_stdin_is_the_end_of_input(peer: Peer) -> None:
     with peer.start("-i", argv=("cat",), stdin=subprocess.DEVNULL) as process:
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=100) == 0
 
 
 def test_what_is_written_last_is_not_lost(peer: Peer) -> None:

@@ -21,7 +21,9 @@ command: [sh, -c, 'trap "exit 0" TERM; sleep 0.2; touch /tmp/up; while :; do sle
 {1}
 expect: {{within: {2}, {3}}}
 """
-HEALTHY = "healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 1s, retries: 60}"
+# the time of `within` begins when this has ended
+UP_FIRST = "post_start: [{command: [sh, -c, 'until test -e /tmp/up; do sleep 0.05; done']}]\n"
+HEALTHY = "healthcheck: {test: [CMD, test, -e, /tmp/up], interval: 1s, retries: 600}"
 SICK = "healthcheck: {test: [CMD-SHELL, 'echo sick; exit 3'], interval: 1s}"
 SHORT = "healthcheck: {test: [CMD, 'false'], interval: 100ms, retries: 1}"
 
@@ -41,7 +43,7 @@ BOTH_WAYS = [
      "no JSON, Expecting value: line 1 column 1 (char 0):"),
     ("", "exec: [{command: [sleep, '60'], timeout: 100ms, timed_out: true}]",
      "exec: [{command: [sleep, '60'], timeout: 100ms}]", "timed_out of sleep 60", "it was killed after"),
-    ("", "exec: [{command: ['true'], duration: {lt: 9s}}]", "exec: [{command: ['true'], duration: {gt: 9s}}]",
+    ("", "exec: [{command: ['true'], duration: {lt: 100s}}]", "exec: [{command: ['true'], duration: {gt: 100s}}]",
      "duration of true", "0."),
     ("", "exec: [{command: [nonesuch], exit_code: 127, stderr: [not found]}]", "exec: [{command: [nonesuch]}]",
      "exit_code of nonesuch", "127"),
@@ -70,8 +72,9 @@ def test_both_ways(alpine: Command, tmp_path: pathlib.Path) -> None:
     texts = [
         SERVER.format(number, key, within, expect)
         for number, (key, good, bad, *_) in enumerate(BOTH_WAYS)
-        for within, expect in (("30s", good), ("3s", bad))
+        for within, expect in (("200s", good), ("3s", bad))
     ]
+    texts = [text + UP_FIRST * ("within: 3s" in text) for text in texts]
     done = _test(alpine, tmp_path, "---\n".join(texts), "-j", "8")
     assert (done.stderr, done.code) == (b"", 1)
     expected = [f"{mark} {number}" for number in range(len(BOTH_WAYS)) for mark in ("passed", "FAILED")]
@@ -120,7 +123,7 @@ INSIDE = (
 def test_it_is_confined_as_the_container_is(alpine: Command, tmp_path: pathlib.Path, more: str) -> None:
     """User, rights, limits and namespaces are those of its first process."""
     spec = {"name": "a", "image": "alpine", "stop_grace_period": "100ms", **_yaml(more)}
-    spec["command"] = ["sh", "-c", f"{INSIDE}; exec sleep 60"]
+    spec["command"] = ["sh", "-c", f"{INSIDE}; exec sleep 1000"]
     spec["expect"] = {"stdout": ["end"], "exec": [{"command": ["sh", "-c", INSIDE]}]}
     done = _test(alpine, tmp_path, json.dumps(spec).replace("$A", "$$A").replace("$H", "$$H"), "--report", "json=-")
     [case] = json.loads(done.stdout)["cases"]
@@ -142,7 +145,7 @@ def test_one_that_has_held_is_not_executed_again(alpine: Command, tmp_path: path
     text = SERVER.format(
         "a",
         "",
-        "30s",
+        "200s",
         "exec: [{command: [mkdir, /tmp/once]}, {command: [sh, -c, 'echo >> /tmp/n; test $$(wc -l < /tmp/n) -ge 3']}, "
         '{command: [rmdir, /tmp/once]}], files: [{path: /tmp/n, contents: "\\n\\n\\n"}]',
     )
@@ -183,7 +186,7 @@ def test_an_image_of_nothing_but_one_program(mydocker: Command, registry: Regist
 
 @root
 def test_all_reports_say_what_failed(alpine: Command, tmp_path: pathlib.Path) -> None:
-    text = SERVER.format("a", "", "2s", "exec: [{command: [sh, -c, 'echo out; exit 9']}]")
+    text = SERVER.format("a", "", "3s", "exec: [{command: [sh, -c, 'echo out; exit 9']}]") + UP_FIRST
     formats = ("text", "tap", "junit", "json", "jsonl", "github", "html")
     words = [word for format in formats for word in ("--report", f"{format}={format}")]
     assert _test(alpine, tmp_path, text, *words).code == 1

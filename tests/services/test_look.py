@@ -25,7 +25,7 @@ def background(mydocker: Command, name: str, *options: str, script: str = SCRIPT
     started = mydocker("run", "-d", "--name", name, *options, "alpine", "sh", "-c", script)
     assert started.code == 0, started
     try:
-        assert within(30, lambda: mydocker("exec", name, "test", "-s", "/new").code == 0)
+        assert within(200, lambda: mydocker("exec", name, "test", "-s", "/new").code == 0)
         yield
     finally:
         mydocker("rm", "-f", name)

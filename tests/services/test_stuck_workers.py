@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+import time
 from contextlib import suppress
 from dataclasses import replace
 
@@ -49,6 +50,11 @@ def _kill_watcher(container: int) -> None:
                 os.kill(child, signal.SIGKILL)
 
 
+def _is_under_way(lines: pathlib.Path, mark: str) -> bool:
+    """Whether one case has passed, by the report in LINES, and the other one runs."""
+    return bool(sleeping(mark)) and lines.exists() and b'"passed"' in lines.read_bytes()
+
+
 @root
 @pytest.mark.parametrize("way", ["--timeout", "SIGTERM", "SIGINT"])
 def test_a_worker_that_is_stopped_is_killed(alpine: Command, tmp_path: pathlib.Path, way: str) -> None:
@@ -56,15 +62,19 @@ def test_a_worker_that_is_stopped_is_killed(alpine: Command, tmp_path: pathlib.P
     mark = f"34{os.getpid()}"
     report = tmp_path / "report.json"
     (tmp_path / "x.smoke.yaml").write_text(CASE.format("a", "true") + "---\n" + CASE.format("b", f"exec sleep {mark}"))
-    options = ["--timeout", "3s"] if way == "--timeout" else []
     lines = tmp_path / "lines"
-    reports = ["--report", f"json={report}", "--report", f"jsonl={lines}"]
-    process = alpine.start("test", "-j", "2", *reports, *options, "x.smoke.yaml", cwd=tmp_path)
-    wait_for(lambda: bool(sleeping(mark)) and lines.exists() and b'"passed"' in lines.read_bytes())
+    words = ("test", "-j", "2", "--report", f"json={report}", "--report", f"jsonl={lines}", "x.smoke.yaml")
+    for seconds in (3, 12, 50):  # a time in which this machine begins what is to be under way when it is over
+        began, options = time.monotonic(), (f"{way}={seconds}s",) if way == "--timeout" else ()
+        process = alpine.start(*words, *options, cwd=tmp_path)
+        wait_for(lambda process=process: _is_under_way(lines, mark) or process.poll() is not None)
+        if way != "--timeout" or time.monotonic() - began < seconds / 2:
+            break
+        process.communicate(timeout=240)
     os.kill(_parent(sleeping(mark)[0]), signal.SIGSTOP)
     if way != "--timeout":
         process.send_signal(signal.Signals[way])
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert process.returncode == (3 if way == "--timeout" else 130)
     [first, second] = json.loads(report.read_text())["cases"]
     assert (first["verdict"], second["verdict"]) == ("passed", "error")
@@ -81,7 +91,7 @@ def test_a_watcher_that_is_killed_is_named(alpine: Command, tmp_path: pathlib.Pa
     process = alpine.start("test", "x.smoke.yaml", cwd=tmp_path)
     wait_for(lambda: bool(sleeping(mark)))
     _kill_watcher(sleeping(mark)[0])
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert process.returncode == 3 and b"the watcher of the container was killed" in stdout
 
 
@@ -115,7 +125,7 @@ def test_a_service_whose_watcher_is_lost_keeps_nobody_waiting(alpine: Command, t
         process = alpine.start(command, "x.smoke.yaml", cwd=tmp_path)
         wait_for(lambda: bool(sleeping(mark)))
         _kill_watcher(sleeping(mark)[0])
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=240)
         assert process.returncode == {"test": 3, "up": 125}[command], (stdout, stderr)
         assert b"the watcher of the container was killed" in stdout + stderr
         wait_for(lambda: not sleeping(mark))

@@ -72,7 +72,7 @@ def test_a_worker_that_is_killed_fails_its_case_only(alpine: Command, tmp_path: 
     status = pathlib.Path(f"/proc/{killed}/status").read_text()
     [worker] = re.findall(r"^PPid:\t(\d+)$", status, re.MULTILINE)
     os.kill(int(worker), 9)
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     verdicts = re.findall(rb"^(passed|FAILED|ERROR) +(\w+)", stdout, re.MULTILINE)
     assert verdicts == [(b"passed", b"before"), (b"ERROR", b"killed"), (b"passed", b"after")]
     assert b"worker was killed before it reported a result" in stdout

@@ -46,7 +46,7 @@ def loaded(
             stack.enter_context(granted(user, FIRST))
             ready = request.getfixturevalue("make_second_user")()
             stack.enter_context(open_to_all("/dev/net/tun", ready.directory))
-        done = ready("load", "-q", "-i", _visible(layout, ready.directory), timeout=120)
+        done = ready("load", "-q", "-i", _visible(layout, ready.directory), timeout=240)
         assert done.code == 0, done
         yield ready
 
@@ -83,6 +83,6 @@ def stack(
 
         yield make
         for each in made:
-            each.mydocker("down", "-v", "-t", "1", timeout=60)
+            each.mydocker("down", "-v", "-t", "1", timeout=240)
         if loaded.prefix:
             assert not await_end_of_processes(request.getfixturevalue("user"))

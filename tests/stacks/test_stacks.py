@@ -23,7 +23,7 @@ Make = Callable[..., Stack]
 
 def _end(stack: Stack) -> None:
     stack("down", "-v")
-    assert within(20, lambda: not stack.leftovers()), stack.leftovers()
+    assert within(200, lambda: not stack.leftovers()), stack.leftovers()
 
 
 def test_postgresql_an_app_and_nginx(stack: Make) -> None:
@@ -101,7 +101,7 @@ def test_mail_from_smtp_to_imap(stack: Make) -> None:
             client.sendmail("bob@elsewhere.test", [to], f"Subject: {text}\r\n\r\n{text}\r\n")
 
     def subjects() -> int:
-        with mail.host.inside(), imaplib.IMAP4("127.0.0.1", mail.port(imap, 143), timeout=10) as client:
+        with mail.host.inside(), imaplib.IMAP4("127.0.0.1", mail.port(imap, 143), timeout=60) as client:
             client.login("ann", "secret")
             return int(client.select()[1][0] or b"0")
 

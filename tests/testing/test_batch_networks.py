@@ -16,7 +16,7 @@ command: [sh, -c, 'cd $$(mktemp -d); echo {word} > index.html; exec python3 -m h
 healthcheck:
   test: [CMD, python3, -c, 'import socket; socket.create_connection(("localhost", 80))']
   interval: 100ms
-  retries: 300
+  retries: 3000
 ---
 name: the one that asks
 rootfs: /

@@ -163,7 +163,7 @@ def test_every_expectation_of_the_examples_can_fail(mydocker: Command, monkeypat
     cases = [case for case in collect(["examples"], environ={}) if not case.spec.skip]
     mutants = [(case, check) for case in cases for check in (case.spec.expect or Expect()).checks]
     judged: dict[int, JudgedCase] = {}
-    for within in (1.5, 8.0):
+    for within in (1.5, 8.0, 40.0):
         left = {number for number, (_, check) in enumerate(mutants) if not _has_failed(judged.get(number), check)}
         judged |= _judged_mutants(cases, mutants, left, within, mydocker)
     assert len(judged) == len(mutants) > 30

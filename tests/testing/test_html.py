@@ -146,7 +146,7 @@ def _look(page: pathlib.Path, picture: pathlib.Path, *, dark: bool) -> list[list
     ]
     options += ["--window-size=800,1000", f"--screenshot={picture}", page.as_uri()]
     environment = {**os.environ, "HOME": str(picture.parent)}
-    done = subprocess.run(["chromium", *options], capture_output=True, text=True, timeout=100, env=environment)
+    done = subprocess.run(["chromium", *options], capture_output=True, text=True, timeout=240, env=environment)
     assert picture.exists(), done.stderr
     return rows(picture)
 

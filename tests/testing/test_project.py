@@ -11,7 +11,7 @@ from lab.command import Command, Result
 
 pytestmark = pytest.mark.root
 
-CHECK = "healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 1m}"
+CHECK = "healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 5m}"
 FILE = f"""\
 name: shop
 services:

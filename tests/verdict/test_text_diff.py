@@ -95,7 +95,9 @@ expect: {stdout: "one\\ntwo\\nthree\\nfour\\n"}
 ---
 name: of a file
 image: alpine
-command: [sh, -c, 'echo a > /x; echo b >> /x; sleep 9']
+command: [sh, -c, 'echo a > /x; echo b >> /x; sleep 900']
+stop_signal: KILL
+post_start: [{command: [sh, -c, 'until grep -q b /x; do sleep 0.05; done']}]
 expect: {files: [{path: /x, contents: "a\\nc\\n"}], within: 200ms}
 ---
 name: of both

@@ -118,7 +118,7 @@ def load_cases(
     if not defers:
         names = loaded.names
         refuse_absent(
-            case for case in loaded.cases if (case.name in names if names else take_part(case, loaded.active))
+            [case for case in loaded.cases if (case.name in names if names else take_part(case, loaded.active))]
         )
     return loaded
 

@@ -67,7 +67,7 @@ class ImageMount:
         return attach.tree_of(self.source)
 
 
-class Held:
+class HeldImageFiles:
     """Context manager: what root's kernel mounts of the files of IMAGES stays in memory meanwhile, for containers that
     come one after another. A file that cannot be mounted is for these to report."""
 

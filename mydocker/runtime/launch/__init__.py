@@ -233,7 +233,7 @@ def run(
 
     if not plan.volumes:
         return run_once()
-    from mydocker.runtime.volume.store import Held
+    from mydocker.runtime.volume.store import HeldVolumes
 
-    with Held(plan.volumes):
+    with HeldVolumes(plan.volumes):
         return run_once()

@@ -14,7 +14,7 @@ from mydocker.errors import HostError, NetworkError, StoreError, hint_for
 from mydocker.kernel import nftables
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.network import DEFAULT, Lease, Network, PublishedPort, Subnet, bridge, firewall, leases
-from mydocker.runtime.network.networks import Held
+from mydocker.runtime.network.networks import HeldNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class Connections:
         self.leases: tuple[Lease, ...] = ()
         self.bridges: list[Link] = []
         self.ports: tuple[PublishedPort, ...] = ()
-        self._pending: tuple[PendingBridge, Held] | None = None  # the last bridge, while nft loads its firewall
+        self._pending: tuple[PendingBridge, HeldNetwork] | None = None  # the last bridge, while nft loads its firewall
         self._relay: PortRelay | None = None
         self.name_server: NameServer | None = None  # if the networks have names
 
@@ -119,7 +119,7 @@ class Connections:
         except FileNotFoundError:
             _restore_firewall(lease)  # with these ports
 
-    def bring_up(self, held: Held) -> tuple[Link, Network, PendingBridge | None]:
+    def bring_up(self, held: HeldNetwork) -> tuple[Link, Network, PendingBridge | None]:
         """The bridge of a network that is locked, and the network, which may have got another subnet by that; what is
         left to do until it is up."""
         if link := bridge.find_up(held.directory, held.network):
@@ -170,15 +170,15 @@ class Connections:
             if not self._pending:
                 held.__exit__()
 
-    def _hold(self, attachment: NetworkAttachment) -> Held:
+    def _hold(self, attachment: NetworkAttachment) -> HeldNetwork:
         """The network of ATTACHMENT, locked: it is left by the caller. One that a file defines may go with its last
         container at any time before, and is made again then."""
         for _ in range(_ATTEMPTS if attachment.definition and not attachment.definition.external else 0):
             try:
-                return Held(self._made(attachment), attachment.name).__enter__()
+                return HeldNetwork(self._made(attachment), attachment.name).__enter__()
             except NetworkError:
                 pass
-        return Held(self._made(attachment), attachment.name).__enter__()
+        return HeldNetwork(self._made(attachment), attachment.name).__enter__()
 
     def _made(self, attachment: NetworkAttachment) -> str:
         """Make the network of ATTACHMENT, if it is one that is made when it is needed, and is not there; where networks
@@ -287,11 +287,11 @@ def _forward(lease: Lease, ports: tuple[PublishedPort, ...]) -> None:
 
 def _restore_firewall(lease: Lease) -> None:
     networks, name = os.path.split(lease.directory)
-    with Held(networks, name, exclusive=True) as held:
+    with HeldNetwork(networks, name, exclusive=True) as held:
         restore_firewall(held)
 
 
-def restore_firewall(held: Held) -> None:
+def restore_firewall(held: HeldNetwork) -> None:
     """Load the firewall of the network of HELD again, with all that its containers have there: somebody has emptied the
     host's, as it is done where nftables is restarted. The caller has the exclusive lock of the network."""
     from mydocker.runtime.network.firewall import ruleset

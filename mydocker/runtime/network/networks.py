@@ -104,7 +104,7 @@ def intact(networks: str) -> list[Network]:
     return found
 
 
-class Held:
+class HeldNetwork:
     """Context manager: `network` of directory NETWORKS, with a lock on it between enter and exit: nobody removes it
     meanwhile. `directory` is the network's own, and `lock` is open there."""
 
@@ -115,7 +115,7 @@ class Held:
         self.networks, self.name, self.exclusive = networks, name, exclusive
         self.directory, self.lock = "", -1
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> HeldNetwork:
         name = resolve_name(self.networks, self.name)
         self.directory = f"{self.networks}/{name}"
         self.lock = lock_directory(self.directory, exclusive=self.exclusive)

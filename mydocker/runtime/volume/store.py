@@ -29,14 +29,14 @@ class Volume(Record):
     in_use: bool
 
 
-class Held:
+class HeldVolumes:
     """Context manager: the volumes at PATHS, made if missing, are in use between enter and exit."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = paths
         self.locks: list[int] = []
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> HeldVolumes:
         for path in self.paths:
             try:
                 self.locks.append(_hold(path))
@@ -53,7 +53,7 @@ class Held:
 
 def create(volumes: str, name: str) -> None:
     """Make volume NAME in directory VOLUMES; it may exist."""
-    with Held([f"{volumes}/{name}"]):
+    with HeldVolumes([f"{volumes}/{name}"]):
         pass
 
 

@@ -210,7 +210,7 @@ class ProjectRun:
             if not self._waiting():
                 self.turn.end()
             self._stop_pods()
-            if self.options.detach and self._is_there():
+            if self.options.detach and self._is_there() and self._is_still_there(interrupts):
                 return
             if all(each.is_over or not each.begun for each in self.running) and not self._waiting():
                 return
@@ -254,8 +254,9 @@ class ProjectRun:
                 why = f"is {each.state.status} (exit code {each.state.exit_code})"
             yield f"{each.instance.title} {why}"
 
-    def _take_news(self, interrupts: int, until: float | None = None) -> None:
-        """Wait for news, no longer than UNTIL by time.monotonic(), and take them."""
+    def _take_news(self, interrupts: int, until: float | None = None) -> bool:
+        """Wait for news, no longer than UNTIL by time.monotonic(), and take them, one of each container; whether there
+        were any."""
         poll = select.poll()
         poll.register(interrupts, select.POLLIN)
         actions: dict[int, Callable[[], None]] = {}
@@ -280,6 +281,7 @@ class ProjectRun:
         if self.stopping:
             self.manager.stopping()
             self._stop_some()
+        return bool(ready)
 
     def _stop_pods(self) -> None:
         """A pod ends with the last container in it, where somebody waits for all to end."""
@@ -368,6 +370,13 @@ class ProjectRun:
             if each.state.health == "unhealthy":
                 raise LaunchError(f"{each.instance.title} is unhealthy: {each.state.health_output or 'no output'}")
         return all(each.ended or each.is_settled for each in self.running)
+
+    def _is_still_there(self, interrupts: int) -> bool:
+        """The same with the news that have come meanwhile, of which nothing is known if the start of another one took
+        its time."""
+        while self._take_news(interrupts, time.monotonic()):
+            pass
+        return self._is_there()
 
     # ending
 

@@ -64,7 +64,7 @@ def _set(values: dict[str, str], name: str, raw: str | None, lookup: Lookup) -> 
     elif raw[:1] in ("'", '"'):
         values[name] = _quoted(raw, known)
     else:
-        values[name] = interpolate(_without_comment(raw), known)
+        values[name] = interpolate(_without_comment(raw), known, bare_dollar=True)
 
 
 def _quoted(raw: str, known: Lookup) -> str:
@@ -78,7 +78,7 @@ def _quoted(raw: str, known: Lookup) -> str:
     inner = raw[1:end]
     if raw[0] == "'":
         return inner.replace("\\'", "'")
-    return interpolate(_unescape(inner), known)
+    return interpolate(_unescape(inner), known, bare_dollar=True)
 
 
 def _end_of_quote(raw: str) -> int:

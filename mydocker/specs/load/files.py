@@ -217,7 +217,25 @@ class LoadedFiles:
         every = ([found] if isinstance(found, Problem) else found.mistakes for found in self.found)
         yield from dict.fromkeys(itertools.chain.from_iterable(every))
 
-    def newly_needed(self) -> list[str]:
+    def in_turn(self) -> Iterator[str]:
+        """The paths, and then those of further files that the containers in them need; the caller opens each.
+
+        A file that is named twice comes twice, one that another has included does not.
+        """
+        keys = {path: key_of(path) for path in self.paths}
+        known, taken = {*keys.values()}, set[str]()
+        for path in self.paths:
+            key = keys[path]
+            if key in taken or key not in self.included:
+                yield path
+            taken.add(key)
+            for needed in self._newly_needed():
+                keys[needed] = key_of(needed)
+                if keys[needed] not in known:
+                    known.add(keys[needed])
+                    self.paths.append(needed)  # which this loop comes to
+
+    def _newly_needed(self) -> list[str]:
         """The paths, as messages have them, of further files that containers need, of the files that have been opened
         since the last call."""
         opened = [*itertools.islice(self.files.values(), self._asked, None)]

@@ -16,7 +16,7 @@ from mydocker.specs.fields import FIELDS
 from mydocker.specs.formats.quadlet.unit_files import kind_of
 from mydocker.specs.formats.structure_test.keys import STRUCTURE_KEYS
 from mydocker.specs.load.extend import find_base, merge, open_included, placed, read_include
-from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of, key_of
+from mydocker.specs.load.files import CHAIN_LIMIT, LoadedFile, LoadedFiles, file_of
 from mydocker.specs.load.flow import combinations
 from mydocker.specs.load.network_aliases import share_network
 from mydocker.specs.load.shared_volumes import SERVICE, nothing_to_share, share_volumes
@@ -77,19 +77,7 @@ def load_files(
     that is missing is noted in its case, see `refuse_absent`.
     """
     loaded = LoadedFiles(paths, image=image, ignored=ignored, only_check=alone, defers=defers)
-    specs: list[CaseSpec] = []
-    keys = {path: key_of(path) for path in loaded.paths}
-    known, loaded_keys = {*keys.values()}, set[str]()
-    for path in loaded.paths:  # a file that is named twice counts twice, one that another has included does not
-        key = keys[path]
-        if key in loaded_keys or key not in loaded.included:
-            specs += _load(path, environ, loaded)
-        loaded_keys.add(key)
-        for needed in loaded.newly_needed():
-            keys[needed] = key_of(needed)
-            if keys[needed] not in known:
-                known.add(keys[needed])
-                loaded.paths.append(needed)  # which this loop comes to
+    specs = [spec for path in loaded.in_turn() for spec in _load(path, loaded, environ=environ)]
     return _checked(specs, loaded, warn, services=services, alone=alone)
 
 
@@ -112,18 +100,13 @@ def load_project(
         is_project=True,
         defers=defers,
     )
-    first, *others = [(path, STDIN if path == "-" else path) for path in project.paths]
-    units = others if kind_of(first[0]) else []
-    over = () if units else tuple(others)
-    specs: list[CaseSpec] = []
-    for path in (first, *units):
-        try:
-            file = loaded.open(*path, environ=project.scope.environ, over=over, scope=project.scope)
-        except UsageError as error:
-            loaded.found.append(Problem(origin=Origin(file="" if over else path[1]), message=error.message))
-        else:
-            loaded.is_in(file)
-            specs += _together(file)
+    scope = project.scope
+    if kind_of(project.paths[0]):
+        specs = [spec for path in loaded.in_turn() for spec in _load(path, loaded, environ=scope.environ, scope=scope)]
+    else:
+        first, *others = project.paths
+        over = tuple((path, _shown(path)) for path in others)
+        specs = _load(first, loaded, environ=scope.environ, scope=scope, over=over)
     return _checked(specs, loaded, warn, alone=alone)
 
 
@@ -192,16 +175,28 @@ def _by_key(problem: Problem, keys: list[str]) -> Problem:
     return problem.replace(origin=Origin(file=keys[number - 1] if number else ""))
 
 
-def _load(path: str, environ: collections.abc.Mapping[str, str], loaded: LoadedFiles) -> list[CaseSpec]:
-    """The specs of one file; LOADED collects what is wrong with it."""
-    shown = STDIN if path == "-" else path
+def _load(
+    path: str,
+    loaded: LoadedFiles,
+    *,
+    environ: collections.abc.Mapping[str, str],
+    scope: Scope | None = None,
+    over: tuple[tuple[str, str], ...] = (),
+) -> list[CaseSpec]:
+    """The specs of one file, under those of OVER; LOADED collects what is wrong with it. SCOPE: see
+    `LoadedFiles.open`."""
+    shown = _shown(path)
     try:
-        file = loaded.open(path, shown, environ=environ)
+        file = loaded.open(path, shown, environ=environ, over=over, scope=scope)
     except UsageError as error:
-        loaded.found.append(Problem(origin=Origin(file=shown), message=error.message))
+        loaded.found.append(Problem(origin=Origin(file="" if over else shown), message=error.message))
         return []
     loaded.is_in(file)
     return _together(file)
+
+
+def _shown(path: str) -> str:
+    return STDIN if path == "-" else path
 
 
 def _together(file: LoadedFile) -> list[CaseSpec]:
@@ -261,7 +256,7 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
 
 
 def _is_service(node: Node) -> bool:
-    return isinstance(node, Mapping) and any(key.text in ("image", "build") for key, _ in node.entries)
+    return isinstance(node, Mapping) and any(key.text in ("image", "build", "extends") for key, _ in node.entries)
 
 
 def _included(document: Mapping, reader: Reader, *, depth: int) -> list[CaseSpec]:

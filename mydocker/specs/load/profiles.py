@@ -11,7 +11,7 @@ from mydocker.specs.load.files import scope_of
 from mydocker.specs.model.dependencies import links, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mydocker.specs.model.case import CaseSpec
     from mydocker.specs.model.parts import Dependency
@@ -43,8 +43,12 @@ def take_part(spec: CaseSpec, active: frozenset[str]) -> bool:
 
 
 def select(specs: Sequence[CaseSpec], active: frozenset[str]) -> list[CaseSpec]:
-    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not."""
-    return reduce(specs, [take_part(spec, active) for spec in specs])
+    """Those of SPECS that take part with the profiles ACTIVE. Raises SpecError if one depends on one that does not, or
+    two services have one container_name."""
+    kept = reduce(specs, [take_part(spec, active) for spec in specs])
+    if problems := [*_same_names(kept)]:
+        raise SpecError(problems)
+    return kept
 
 
 def reduce(specs: Sequence[CaseSpec], taking: Sequence[bool]) -> list[CaseSpec]:
@@ -66,9 +70,20 @@ def reduce(specs: Sequence[CaseSpec], taking: Sequence[bool]) -> list[CaseSpec]:
     return kept
 
 
-def refuse_absent(specs: Iterable[CaseSpec]) -> None:
-    """Raise SpecError if this machine lacks something for one of SPECS, which are to start."""
-    if problems := [problem for spec in specs for problem in spec.absent]:
+def _same_names(specs: Iterable[CaseSpec]) -> Iterator[Problem]:
+    taken: dict[tuple[str, str], str] = {}
+    for spec in specs:
+        service = spec.service
+        if service is None or (name := service.container_name) is None:
+            continue
+        if (other := taken.setdefault((service.project, name), service.name)) != service.name:
+            message = f"container_name {name!r} is also that of service {other!r}, whose profile is active too"
+            yield Problem(origin=spec.origin, message=message)
+
+
+def refuse_absent(specs: Sequence[CaseSpec]) -> None:
+    """Raise SpecError if this machine lacks something for one of SPECS, which are to start, or two have one name."""
+    if problems := [*(problem for spec in specs for problem in spec.absent), *_same_names(specs)]:
         raise SpecError(problems)
 
 

@@ -119,7 +119,7 @@ def _short_mount(node: Node, field: Field, reader: Reader) -> Any:
     mount = reader.value(node, field.parse)
     if not isinstance(mount, BindMount) or mount.copy_on_write:
         return mount
-    return mount.replace(create=reader.creates_sources)
+    return mount.replace(create=reader.is_compose)
 
 
 def _volumes_from(node: Node, field: Field, reader: Reader) -> tuple[Any, ...]:

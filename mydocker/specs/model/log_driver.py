@@ -38,6 +38,9 @@ _OTHER_DRIVERS = (  # of Docker and Podman
 
 
 def parse_driver(text: str, scope: Scope) -> Part:
+    """The driver; empty text is the default, as for Docker."""
+    if not text:
+        return {}
     if text not in DRIVERS:
         near = nearest(text, (*DRIVERS, *_OTHER_DRIVERS))
         is_known = text in _OTHER_DRIVERS or near is None

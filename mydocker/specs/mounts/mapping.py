@@ -45,7 +45,11 @@ def long_mount(node: Mapping, reader: Reader, *, boolean: Callable[[str, values.
     assert kind is not None
     for other in TYPES:
         if other in members and other != kind:
-            reader.refuse(members[other], f"{other!r} does not go with type {kind!r}")
+            mistake = f"{other!r} does not go with type {kind!r}"
+            if reader.is_compose:  # where Compose warns, too
+                reader.warn(members[other], f"{mistake}, and has no effect")
+            else:
+                reader.refuse(members[other], mistake)
     own = _own(members.get(kind), kind, reader)
     common = {
         "target": reader.value(members["target"], lambda text, scope: clean_target(text)),
@@ -90,7 +94,7 @@ def _bind(
         recursive=_word(own, "recursive", reader, _recursive) is not False,
         create=bool(_word(own, "create_host_path", reader, _is_true))
         if "create_host_path" in own
-        else reader.creates_sources,
+        else reader.is_compose,
     )
 
 

@@ -23,6 +23,7 @@ _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _NO_EFFECT = ("z", "Z", "consistent", "cached", "delegated")
 _UNSUPPORTED = "U copy exec noexec dev nodev suid nosuid bind rbind upperdir workdir"  # Podman's
 _FLAGS = ("ro", "rw", "O", "nocopy")
+OTHER_OPTIONS = (*_NO_EFFECT, *_UNSUPPORTED.split(), "O", "idmap")  # than who may write, propagation and copying
 
 
 def parse_volume(text: str, scope: Scope) -> Mount:

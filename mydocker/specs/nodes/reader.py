@@ -66,7 +66,8 @@ class OpenFile:
 class Reader(Record):
     """`scope` has the file's directory and its variables; `problems` grows. `file` is None for the values of a program.
 
-    `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign.
+    `bare_dollar`: where regular expressions are written, a `$` that begins no variable is a dollar sign; in Compose
+    files it is one everywhere, as for Compose.
     """
 
     scope: Scope
@@ -76,8 +77,9 @@ class Reader(Record):
     keeps_variables: bool = False  # text has DOLLAR for each dollar sign, and its variables as they are
 
     @property
-    def creates_sources(self) -> bool:
-        """Whether the sources of its mounts are created where they are missing, as those of Compose files."""
+    def is_compose(self) -> bool:
+        """Whether what it reads is in a Compose file: some mistakes are warnings there, and the sources of mounts are
+        created where they are missing."""
         return self.file is not None and self.file.is_compose
 
     def refuse(self, node: Node, message: str, *, outside: bool = False) -> None:
@@ -135,9 +137,8 @@ class Reader(Record):
             self.warn(node, f"variable {name} is not set, and so empty")
 
         lookup = self.scope.environ.get
-        found: str | None = self.attempt(
-            node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=self.bare_dollar)
-        )
+        bare = self.bare_dollar or self.is_compose
+        found: str | None = self.attempt(node, lambda: interpolate(written, lookup, unset=unset, bare_dollar=bare))
         return found or ""
 
     def value(self, node: Node, parse: Callable[[str, Scope], Any]) -> Any:

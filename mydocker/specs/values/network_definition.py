@@ -130,11 +130,13 @@ def parse_subnet(text: str) -> str:
     import ipaddress
 
     try:
-        subnet = ipaddress.ip_network(text)
+        subnet = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise UsageError(f"{text!r} is not a subnet", hint="expected ADDRESS/BITS, such as 10.5.0.0/24") from None
-    if "/" not in text:
+        subnet = None
+    if subnet is None or "/" not in text:
         raise UsageError(f"{text!r} is not a subnet", hint="expected ADDRESS/BITS, such as 10.5.0.0/24")
+    if ipaddress.ip_interface(text).ip != subnet.network_address:  # Docker refuses it, too, with these words
+        raise UsageError(f"{text!r} is not a subnet", hint=f"it should be {subnet}")
     return str(subnet)
 
 

@@ -358,6 +358,6 @@ def _held(cases: Sequence[Case]) -> AbstractContextManager[None]:
     images = {case.spec.container.image for case in cases}
     if not any(image and image.is_file_system for image in images):
         return nullcontext()
-    from mydocker.runtime.image_file import Held
+    from mydocker.runtime.image_file import HeldImageFiles
 
-    return Held(images)
+    return HeldImageFiles(images)

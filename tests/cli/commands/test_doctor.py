@@ -100,7 +100,7 @@ def test_the_network_that_containers_get(alpine: Command) -> None:
     found = _findings(alpine)
     assert found["network"]["state"] == "ok" and "private network" in found["network"]["detail"]
     assert "forwarding" not in found or "legacy" in found["forwarding"]["detail"]
-    assert not any("md-doctor" in name for name in os.listdir("/sys/class/net"))
+    assert not any("md-trial" in name for name in os.listdir("/sys/class/net"))
 
 
 @pytest.mark.parametrize(

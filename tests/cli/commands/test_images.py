@@ -410,7 +410,7 @@ def test_a_reader_that_leaves_ends_a_command(mydocker: Command, registry: Regist
         with mydocker.start("inspect", f"cli/labels{number}") as process:
             assert process.stdout and process.stderr
             process.stdout.close()
-            assert process.wait(timeout=10) == 128 + signal.SIGPIPE and process.stderr.read() == b""
+            assert process.wait(timeout=240) == 128 + signal.SIGPIPE and process.stderr.read() == b""
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ class _using:
         return found[1]
 
     def __exit__(self, *_: object) -> None:
-        assert self.run.communicate(timeout=120) == (b"", b"") and self.run.returncode == 0
+        assert self.run.communicate(timeout=240) == (b"", b"") and self.run.returncode == 0
 
 
 def _firewall() -> str:
@@ -315,5 +315,5 @@ def _on_a_terminal(mydocker: Command, answer: str) -> int:
         run = mydocker.start("network", "prune", stdin=slave, stdout=subprocess.DEVNULL)
         os.close(slave)
         ours.write(f"{answer}\n".encode())
-        run.communicate(timeout=120)
+        run.communicate(timeout=240)
     return run.returncode

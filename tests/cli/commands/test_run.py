@@ -106,7 +106,7 @@ def test_a_run_is_restarted_by_its_policy(
     assert [process.stdout.readline() for _ in range(runs)] == [b"x\n"] * runs
     if policy == "always":
         process.terminate()
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == code
     assert (tmp_path / "count").read_text() == "x\n" * runs
 

@@ -20,11 +20,12 @@ rootless = pytest.mark.rootless
 def working(mydocker: Command, name: str, *options: str) -> Iterator[None]:
     """A container with three processes, one of which works for a moment five times a second, and starts no other."""
     work = "while :; do n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; read -t 0.2 x <> /tmp/never; done"
-    script = f"mkfifo /tmp/never; {work} & sleep 3601 & : > /tmp/begun; wait"
+    executed = "until read -r name < /proc/$!/comm && [ $name = sleep ]; do :; done"
+    script = f"mkfifo /tmp/never; {work} & sleep 3601 & {executed}; : > /tmp/begun; wait"
     process = mydocker.start("run", "--name", name, *options, "alpine", "sh", "-c", script)
     try:
         begun = ("exec", name, "test", "-e", "/tmp/begun")
-        assert within(30, lambda: process.poll() is not None or mydocker(*begun).code == 0), mydocker(*begun)
+        assert within(200, lambda: process.poll() is not None or mydocker(*begun).code == 0), mydocker(*begun)
         assert process.poll() is None, process.communicate()
         yield
     finally:
@@ -61,10 +62,14 @@ def test_and_of_an_ordinary_user_s(second_user: Command, options: tuple[str, ...
 
 
 def _stats(mydocker: Command, name: str) -> None:
-    [line] = mydocker("stats", "--no-stream", "--format", "json", name).stdout.splitlines()
-    row = json.loads(line)
+    def works() -> bool:  # on a busy machine, not in each time that is looked at
+        [line] = mydocker("stats", "--no-stream", "--format", "json", name).stdout.splitlines()
+        row.update(json.loads(line))
+        return float(row["CPUPerc"].rstrip("%")) > 0
+
+    row: dict[str, str] = {}
+    assert within(200, works), row
     assert row["Name"] == name and int(row["PIDs"]) >= 3
-    assert float(row["CPUPerc"].rstrip("%")) > 0
     assert re.fullmatch(r"[\d.]+[KMG]?i?B / [\d.]+[MG]iB", row["MemUsage"]) and not row["MemUsage"].startswith("0B")
     table = mydocker("stats", "--no-stream", name).stdout.decode().splitlines()
     assert len(table) == 2 and table[0].startswith("CONTAINER ID   NAME") and name in table[1]
@@ -90,7 +95,7 @@ def test_a_live_table_ends_with_its_containers(alpine: Command) -> None:
             for _ in range(2):
                 at.until(rb"\x1b\[H\x1b\[J")
                 at.until(rb"live +[\d.]+%")
-        assert process.wait(60) == 0
+        assert process.wait(240) == 0
 
 
 @root

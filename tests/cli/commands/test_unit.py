@@ -209,7 +209,7 @@ def manager(request: pytest.FixtureRequest, here: Path) -> Iterator[tuple[socket
     name = str(here / "notify") if request.param == "path" else f"@mydocker-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name.replace("@", "\0"))
-        listener.settimeout(20)
+        listener.settimeout(240)
         yield listener, name
 
 
@@ -219,7 +219,7 @@ def test_up_is_ready_when_its_services_are_healthy(
 ) -> None:
     listener, name = manager
     (here / "compose.yaml").write_text(
-        "services:\n  web: {image: alpine, command: sleep 100, init: true, stop_signal: KILL,\n"
+        "services:\n  web: {image: alpine, command: sleep 1000, init: true, stop_signal: KILL,\n"
         f"    volumes: ['{here}:/d'], healthcheck: {{test: test -e /d/up, interval: 100ms, retries: 1000}}}}\n"
     )
     env = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
@@ -238,33 +238,35 @@ def test_up_is_ready_when_its_services_are_healthy(
         assert message == b"STOPPING=1"
     finally:
         running.terminate()
-        running.communicate(timeout=120)
-    assert within(5, lambda: alpine("ps", "-aq").stdout == b"")
+        running.communicate(timeout=240)
+    assert within(200, lambda: alpine("ps", "-aq").stdout == b"")
 
 
 @pytest.mark.root
 def test_an_unhealthy_service_is_no_longer_alive_for_the_watchdog(alpine: Command, here: Path) -> None:
     (here / "compose.yaml").write_text(
-        "services:\n  web: {image: alpine, command: sleep 100, stop_signal: KILL,\n"
+        "services:\n  web: {image: alpine, command: sleep 1000, stop_signal: KILL,\n"
         "    healthcheck: {test: 'false', interval: 100ms, retries: 1, start_period: 0s}}\n"
     )
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(here / "notify"))
-        listener.settimeout(60)
+        listener.settimeout(240)
         env = {"NOTIFY_SOCKET": str(here / "notify"), "WATCHDOG_USEC": "200000"}
         running = alpine.start("up", cwd=here, env=env)
         messages = []
         try:
             messages.append(listener.recv(4096))
+            health = ("inspect", "-f", "{{.State.Health.Status}}", f"{here.name.lower()}-web-1")
+            assert within(200, lambda: alpine(*health).stdout == b"unhealthy\n"), alpine(*health)
             listener.settimeout(1.5)
-            with suppress(TimeoutError):
-                while len(messages) < 10:
+            with suppress(TimeoutError):  # of those that were sent before there is an end
+                for _ in range(2000):
                     messages.append(listener.recv(4096))
             assert running.poll() is None
         finally:
             running.terminate()
-            running.communicate(timeout=120)
-    assert set(messages) == {b"WATCHDOG=1"} and len(messages) < 10, messages
+            running.communicate(timeout=240)
+    assert set(messages) == {b"WATCHDOG=1"} and len(messages) < 2000, messages[:10]
 
 
 @pytest.mark.root

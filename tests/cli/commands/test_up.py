@@ -78,7 +78,7 @@ def test_what_a_spec_can_say(alpine: Command, tmp_path: pathlib.Path) -> None:
         hostname: box
         volumes: ["./share:/mnt:ro"]
         network_mode: none
-        timeout: 20s
+        timeout: 200s
         labels: {a: b}
         x-anything: {at: all}
     """
@@ -134,7 +134,7 @@ def test_a_container_that_always_runs_is_started_again_until_it_is_stopped(
     assert process.stdout is not None
     assert [process.stdout.readline() for _ in range(2)] == [b"run\n"] * 2
     process.terminate()
-    stdout, _ = process.communicate(timeout=120)
+    stdout, _ = process.communicate(timeout=240)
     assert (stdout, process.returncode) == (b"", 3)
 
 
@@ -147,7 +147,7 @@ def test_who_is_asked_to_end_does_not_go_on(alpine: Command, tmp_path: pathlib.P
     process = alpine.start("up", "--keep-going", _write(tmp_path, text), cwd=tmp_path)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=240)
     assert (stdout, process.returncode, len(stderr.splitlines())) == (b"", 3, 1)
 
 
@@ -382,7 +382,7 @@ def test_what_is_for_a_batch_is_not_for_up(alpine: Command, tmp_path: pathlib.Pa
     """Neither of its own containers nor of those that others need: `up` skips none, stops none early and inspects none,
     so one that has no command is refused, planned or run."""
     batch = "skip: not in a batch\nretries: 3\ntags: [a]\nexpect: {exit_code: 5, stdout: nothing, within: 1ms}\n"
-    service = f"name: db\nimage: alpine\ncommand: [sleep, '60']\ninit: true\n{batch}"
+    service = f"name: db\nimage: alpine\ncommand: [sleep, '1000']\ninit: true\n{batch}"
     user = f"name: app\nimage: alpine\ndepends_on: [db]\ncommand: [sh, -c, 'sleep 1; echo hello']\n{batch}"
     done = _up(alpine, tmp_path, f"{service}---\n{user}")
     assert (done.stdout, done.code) == (b"hello\n", 0), done

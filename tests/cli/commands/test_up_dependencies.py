@@ -14,7 +14,11 @@ from lab.command import Command, Result
 
 pytestmark = pytest.mark.root
 
-SERVER = 'trap "echo {0} ends; exit 5" TERM; echo {0} begins; {1} while :; do sleep 0.05; done'
+SAY = "echo {0} | tee -a /srv/log"
+SERVER = 'trap "echo {0} ends | tee -a /srv/log; exit 5" TERM; echo {0} begins | tee -a /srv/log; {1} '
+SERVER += "while :; do sleep 0.05; done"
+HELD = "mkfifo /srv/held; exec 9> /srv/held"  # until its process ends, which the other one waits for
+LET_GO = "until [ -p /srv/held ]; do sleep 0.05; done; cat /srv/held"
 HEALTHY, COMPLETED = "{condition: service_healthy}", "{condition: service_completed_successfully}"
 HEALTH = "{test: test -e /tmp/up, interval: 30s}"
 
@@ -42,13 +46,17 @@ def _said(done: Result) -> list[str]:
 def test_what_is_needed_runs_as_long_as_it_is(alpine: Command, tmp_path: pathlib.Path) -> None:
     """In the wrong order in the file; the exit code of what we stop is of no matter."""
     texts = [
-        _spec("web", "echo web", depends_on=f"{{db: {HEALTHY}, migrate: {COMPLETED}}}"),
-        _spec("migrate", "echo migrate", depends_on=f"{{db: {HEALTHY}}}"),
-        _server("db", "sleep 0.3; echo up; touch /tmp/up;", healthcheck=HEALTH),
-        _spec("last", "echo last"),
+        _spec("web", SAY.format("web"), depends_on=f"{{db: {HEALTHY}, migrate: {COMPLETED}}}"),
+        _spec("migrate", SAY.format("migrate"), depends_on=f"{{db: {HEALTHY}}}"),
+        _server("db", f"sleep 0.3; {SAY.format('up')}; touch /tmp/up;", healthcheck=HEALTH),
+        _spec("last", SAY.format("last")),
     ]
     done = _up(alpine, tmp_path, *texts, options=("--result", "result"))
-    assert done.stdout.decode().split("\n") == ["db begins", "up", "migrate", "web", "db ends", "last", ""]
+    expected = ["db begins", "up", "migrate", "web", "db ends", "last"]
+    assert (tmp_path / "log").read_text().splitlines() == expected
+    shown = done.stdout.decode().splitlines()  # what a service writes and what is run meanwhile may come in any order
+    assert sorted(shown) == sorted(expected) and shown[-1] == "last"
+    assert [line for line in shown if line in ("db begins", "up", "db ends")] == ["db begins", "up", "db ends"]
     assert (_said(done), done.code) == (
         ["migrate: exit code 0", "web: exit code 0", "db: stopped", "last: exit code 0"], 0,
     )  # fmt: skip
@@ -76,7 +84,8 @@ def test_what_is_needed_runs_as_long_as_it_is(alpine: Command, tmp_path: pathlib
         ([_server("db"), _spec("web", "true", depends_on=f"{{db: {HEALTHY}}}")], (),
          ["mydocker: spec.yaml:10:14: no healthcheck says when it is healthy: neither its file nor its image has one",
           "hint: set healthcheck: {test: COMMAND}", "db: not started"], 125),
-        ([_spec("db", "sleep 0.3; exit 7"), _spec("web", "sleep 1", depends_on="[db]"), _spec("x", "true")], (),
+        ([_spec("db", f"{HELD}; exit 7"), _spec("web", f"{LET_GO}; sleep 1", depends_on="[db]"),
+          _spec("x", "true")], (),
          ["web: exit code 0", "db: exit code 7"], 7),
         (["name: db\nimage: 'nonesuch:1'\npull_policy: never\n", _spec("web", "true", depends_on="[db]")], (),
          ["mydocker: image nonesuch:1 for linux/amd64 is not in the store",
@@ -99,11 +108,13 @@ def test_stopping_leaves_nothing(alpine: Command, tmp_path: pathlib.Path, number
     (tmp_path / "spec.yaml").write_text("---\n".join([*texts, _spec("x", "echo x")]))
     process = alpine.start("up", "--keep-going", "spec.yaml", cwd=tmp_path)
     assert process.stdout is not None
-    last = b"web begins\n" if when == "running" else b"db begins\n"
-    while process.stdout.readline() != last:
-        pass
+    last = {b"web begins\n", b"db begins\n"} if when == "running" else {b"db begins\n"}
+    while last:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        last.discard(line)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=120)
+    stdout, stderr = process.communicate(timeout=240)
     assert b"x\n" not in stdout
     if when == "running" and number == signal.SIGTERM:
         assert (stdout, process.returncode) == (b"web ends\ndb ends\n", 5), stderr

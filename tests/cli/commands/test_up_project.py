@@ -16,7 +16,8 @@ pytestmark = pytest.mark.root
 
 WAIT = 'trap "echo bye; exit 3" TERM; echo ready; while :; do sleep 0.1; done'
 SLEEP = "sleep 1000"
-SLEEPER = f"{{image: alpine, network_mode: none, command: [sh, -c, {json.dumps(WAIT)}]}}"
+LONG = "stop_grace_period: 5m"
+SLEEPER = f"{{image: alpine, network_mode: none, {LONG}, command: [sh, -c, {json.dumps(WAIT)}]}}"
 
 
 def _service(script: str, more: str = "") -> str:
@@ -103,7 +104,7 @@ def test_killed_it_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
     _read_until(process, b"web-1  | ready", b"db-1   | ready")
     process.kill()
     process.communicate(timeout=240)
-    assert within(60, lambda: _containers(alpine) == {} == _running(alpine))
+    assert within(200, lambda: _containers(alpine) == {} == _running(alpine))
 
 
 def _running(mydocker: Command) -> dict[str, str]:
@@ -125,8 +126,15 @@ def _running(mydocker: Command) -> dict[str, str]:
     ],
 )
 def test_the_exit_code(alpine: Command, shop: pathlib.Path, options: tuple[str, ...], code: int) -> None:
-    script = WAIT if "--exit-code-from" in options or "--abort" in "".join(options) else "echo ready"
-    _write(shop, ends=_service("sleep 1; exit 5"), wait=_service(script))
+    waits = "--exit-code-from" in options or "--abort" in "".join(options)
+    here = f", volumes: ['{shop}:/srv'], {LONG}"
+    begun = WAIT.replace("echo ready", "touch /srv/ready")
+    end = "until [ -e /srv/ready ]; do sleep 0.05; done; exit 5"  # before that, the other one would not hear its signal
+    _write(
+        shop,
+        ends=_service(end if waits else "exit 5", here),
+        wait=_service(begun if waits else "echo ready", here),
+    )
     done = alpine("up", *options, cwd=shop)
     assert (done.code, _containers(alpine)) == (code, {}), done
 
@@ -175,9 +183,9 @@ def test_a_container_keeps_its_address(alpine: Command, shop: pathlib.Path) -> N
 
 def test_a_success_that_comes_early_has_to_last(alpine: Command, shop: pathlib.Path) -> None:
     """As with images of databases, whose first start has a server that only sets things up."""
-    script = "sleep 0.3; touch /ready; sleep 0.2; rm /ready; sleep 1; touch /ready /real; sleep 1000"
-    check = ", init: true, healthcheck: {test: test -e /ready, interval: 10s, start_period: 1m}"
-    _write(shop, db=_service(script, check))
+    test = "echo >> /tests; case $$(wc -l < /tests) in [13]) exit 1;; 4) touch /real;; esac"
+    check = f", init: true, healthcheck: {{test: '{test}', interval: 5m, start_period: 5m, start_interval: 5m}}"
+    _write(shop, db=_service("sleep 1000", check))
     done = alpine("up", "--wait", "--wait-timeout", "9999h", cwd=shop)  # longer than one call of poll(2) can wait
     assert done.code == 0, done
     assert alpine("exec", "p-db-1", "test", "-e", "/real").code == 0
@@ -185,17 +193,22 @@ def test_a_success_that_comes_early_has_to_last(alpine: Command, shop: pathlib.P
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "state", "why"),
     [
-        ("exit 5", "db-1 is restarting (exit code 5)"),
-        ("sleep 1000", "db-1 is starting (exit code 1: not yet); web-1 has not started"),
+        ("exit 5", b"restarting", "db-1 is restarting (exit code 5)"),
+        ("sleep 1000", b"starting", "db-1 is starting (exit code 1: not yet); web-1 has not started"),
     ],
 )
-def test_the_time_to_wait_is_limited(alpine: Command, shop: pathlib.Path, script: str, why: str) -> None:
-    more = ", init: true, restart: always, healthcheck: {test: 'echo not yet; exit 1', interval: 60s}"
+def test_the_time_to_wait_is_limited(alpine: Command, shop: pathlib.Path, script: str, state: bytes, why: str) -> None:
+    """What there is of them stays as it is."""
+    more = ", init: true, healthcheck: {test: 'echo not yet; exit 1', interval: 1h}"
+    more += ", deploy: {restart_policy: {condition: any, delay: 1h}}"
     _write(shop, db=_service(script, more), web=_service("true", ", depends_on: {db: {condition: service_healthy}}"))
-    done = alpine("up", "--wait", "--wait-timeout", "5s", cwd=shop)
-    assert b"not all services are there within 5 s: " in done.stderr and why.encode() in done.stderr
+    assert alpine("up", "--no-start", cwd=shop).code == 0 == alpine("up", "-d", "db", cwd=shop).code
+    look = ("inspect", "-f", "{{.State.Status}} {{with .State.Health}}{{.Status}}{{json .Log}}{{end}}", "p-db-1")
+    assert within(200, lambda: state in (found := alpine(*look).stdout) and (script == "exit 5" or b"not yet" in found))
+    done = alpine("up", "--wait", "--wait-timeout", "500ms", cwd=shop)
+    assert b"not all services are there within 0.5 s: " in done.stderr and why.encode() in done.stderr, done
     assert (done.code, sorted(_containers(alpine))) == (125, ["p-db-1", "p-web-1"])
     health = json.loads(alpine("inspect", "p-db-1").stdout)[0]["State"].get("Health")
     assert script == "exit 5" or health["Log"] == [{"ExitCode": 1, "Output": "exit code 1: not yet"}]
@@ -203,7 +216,7 @@ def test_the_time_to_wait_is_limited(alpine: Command, shop: pathlib.Path, script
 
 
 def test_a_service_starts_when_another_one_is_healthy(alpine: Command, shop: pathlib.Path) -> None:
-    check = ", healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 1m}"
+    check = ", healthcheck: {test: test -e /ready, interval: 1s, start_interval: 100ms, start_period: 5m}"
     _write(
         shop,
         web=_service("echo web", ", depends_on: {db: {condition: service_healthy}}"),
@@ -239,7 +252,10 @@ def test_in_the_background(alpine: Command, shop: pathlib.Path) -> None:
 
 def test_services_that_are_named_are_followed_and_end_the_run(alpine: Command, shop: pathlib.Path) -> None:
     """What they depend on is there for them, and ends with them; it is printed if asked for."""
-    _write(shop, web=_service("sleep 0.3; echo web", ", depends_on: [db]"), db=_service("echo db; exec sleep 1000"))
+    here = f", volumes: ['{shop}:/srv']"
+    web = "until [ -e /srv/ready ]; do sleep 0.05; done; echo web"
+    db = "echo db; touch /srv/ready; exec sleep 1000"
+    _write(shop, web=_service(web, f", depends_on: [db]{here}"), db=_service(db, here))
     both = {b"web-1  | web", b"db-1   | db"}
     for words, expected in (
         (("web",), {b"web-1  | web"}),
@@ -247,6 +263,7 @@ def test_services_that_are_named_are_followed_and_end_the_run(alpine: Command, s
         (("--attach", "db", "web"), {b"db-1  | db"}),
         (("--attach-dependencies", "--no-attach", "web", "web"), {b"db-1  | db"}),
     ):
+        (shop / "ready").unlink(missing_ok=True)
         done = alpine("up", "-t", "0", *words, cwd=shop)
         assert ({*done.stdout.splitlines()}, done.code, _containers(alpine)) == (expected, 0, {}), (words, done)
     assert alpine("up", "-d", "db", cwd=shop).code == 0
@@ -299,24 +316,32 @@ def test_waiting_for_health(alpine: Command, shop: pathlib.Path, script: str, ch
 
 
 @pytest.mark.parametrize("code", [0, 7])
-@pytest.mark.parametrize("check", ["", ", healthcheck: {test: 'true', interval: 10s, start_period: 1m}"])
+@pytest.mark.parametrize("check", ["", "HealthCmd=true\nHealthStartPeriod=5m\n"])
 def test_waiting_for_one_that_ends_at_once(alpine: Command, shop: pathlib.Path, code: int, check: str) -> None:
-    """It has started, or was healthy once, and still is no service that runs."""
-    _write(shop, db=SLEEPER, web=_service(f"sleep 0.1; exit {code}", check))
+    """It has started, or was healthy once, and still is no service that runs: it ends while another one starts, which
+    waits for that, and mydocker does not look."""
+    ask = f"MYDOCKER_ROOT={alpine.store} {alpine.program}"
+    healthy = f"until {ask} inspect -f {{{{.State.Health.Status}}}} ends | grep -q healthy$; do sleep 0.1; done; "
+    late = f"{healthy * bool(check)}touch {shop}/over; {ask} wait ends; sleep 0.6"  # it would count as settled by now
+    end = f"until rm /srv/over; do sleep 0.05; done 2> /dev/null; exit {code}"
+    common = "[Container]\nImage=alpine\nNetwork=none\nRunInit=true\n"
+    (shop / "ends.container").write_text(f"{common}Volume={shop}:/srv\nExec=sh -c '{end}'\n{check}")
+    before = f"[Service]\nTimeoutStartSec=240\nExecStartPre=/bin/sh -c '{late}'\n"
+    (shop / "late.container").write_text(f"{common}Exec=true\n{before}")
     try:
-        for _ in range(3):
-            done = alpine("up", "-d", "--wait", cwd=shop)
-            assert (done.code, b"web-1 exited with code 7" in done.stderr) == ((125, True) if code else (0, False)), (
-                done
-            )
-            assert json.loads(alpine("inspect", "p-web-1").stdout)[0]["State"]["Status"] == "exited"
+        for _ in range(2):
+            done = alpine("up", "-d", "--wait", "ends.container", "late.container", cwd=shop)
+            failed = b"ends exited with code 7" in done.stderr
+            assert (done.code, failed) == ((125, True) if code else (0, False)), done
+            assert json.loads(alpine("inspect", "ends").stdout)[0]["State"]["Status"] == "exited"
+            assert alpine("rm", "-f", "late").code == 0
     finally:
-        _remove(alpine)
+        alpine("rm", "-f", "ends", "late")
 
 
 def test_waiting_for_one_that_ends_again_and_again(alpine: Command, shop: pathlib.Path) -> None:
-    """As with Docker, it is there as soon as it stays."""
-    script = "echo x >> /count; test $(wc -l < /count) -lt 4 && exit 3; exec sleep 1000"
+    """As with Docker, it is there as soon as it stays: half a second, so it ends as soon as it can, without a fork."""
+    script = "n=0; [ -e /count ] && read n < /count; echo $((n+1)) > /count; [ $n -lt 3 ] && exit 3; exec sleep 1000"
     _write(shop, web=_service(script, ", init: true, restart: always"))
     try:
         assert alpine("up", "-d", "--wait", cwd=shop).code == 0
@@ -330,7 +355,7 @@ def test_waiting_for_what_runs_already_takes_no_time(alpine: Command, shop: path
     _write(shop, web=SLEEPER)
     try:
         assert alpine("up", "-d", "--wait", cwd=shop).code == 0
-        assert alpine("up", "-d", "--wait", "--wait-timeout", "10s", cwd=shop).code == 0
+        assert alpine("up", "-d", "--wait", "--wait-timeout", "200s", cwd=shop).code == 0
         done = alpine("up", "-d", "--wait", "--wait-timeout", "100ms", "--force-recreate", cwd=shop)
         assert (done.code, b"web-1 has just started" in done.stderr) == (125, True), done
     finally:
@@ -362,14 +387,14 @@ def test_which_files_and_services_are_meant(alpine: Command, shop: pathlib.Path)
 def test_down_stops_in_the_opposite_order_and_leaves_nothing(alpine: Command, shop: pathlib.Path) -> None:
     """But for a named volume, unless -v is set."""
     script = 'trap "echo $0 >> /srv/order; exit" TERM; echo ready; while :; do sleep 0.1; done'
-    more = ", volumes: ['data:/srv']"
+    more = f", {LONG}, volumes: ['data:/srv']"
     command = [_service(script, more).replace("]", f", {name}]", 1) for name in ("web", "db")]
     _write(shop, web=command[0].replace("}", ", depends_on: [db]}"), db=command[1])
     with (shop / "compose.yaml").open("a") as file:
         file.write("volumes: {data: }\n")
     assert alpine("up", "-d", "--wait", cwd=shop).code == 0
     assert sorted(_containers(alpine)) == ["p-db-1", "p-web-1"]
-    assert within(60, lambda: all(alpine("logs", each).stdout == b"ready\n" for each in _containers(alpine)))
+    assert within(200, lambda: all(alpine("logs", each).stdout == b"ready\n" for each in _containers(alpine)))
     assert alpine("down", cwd=shop) == Result(b"", b"", 0)
     assert _containers(alpine) == {}
     [order] = (alpine.store / "volumes").glob("p_data/data/order")

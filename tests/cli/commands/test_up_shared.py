@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 
 import pytest
 from lab.command import Command
+from lab.processes import sleeping
 
 pytestmark = pytest.mark.root
 
@@ -32,18 +34,21 @@ def _write(shop: pathlib.Path, top: str = "", **services: str) -> None:
 
 def test_namespaces_volumes_and_links(alpine: Command, shop: pathlib.Path) -> None:
     """`tool` sees the processes, the shared memory and the files of `db`, and knows it by its alias."""
+    mark = f"77{os.getpid()}"
     look = (
-        "cat /dev/shm/x; ps -o args | grep -c '[s]erves'; kill -0 1; cat /data/y; ! touch /data/z 2>/dev/null; "
-        "touch /own/z; ls /bound; grep -wo 'store' /etc/hosts; cat /proc/self/oom_score_adj; (sleep 77 &)"
-    )
+        "cat /dev/shm/x; ps -o pid,args | grep -c '^ *1 .*[s]erves'; kill -0 1; "
+        "cat /data/y; ! touch /data/z 2>/dev/null; "
+        "touch /own/z; ls /bound; grep -wo 'store' /etc/hosts; cat /proc/self/oom_score_adj; (sleep MARK &)"
+    ).replace("MARK", mark)
     own = ", pid: 'service:db', ipc: 'service:db', volumes_from: ['db:ro'], volumes: ['/own'], links: ['db:store']"
+    own += ", depends_on: {db: {condition: service_healthy}}"
     _write(
         shop,
         tool=_service(look, f"{own}, oom_score_adj: 123}}".removesuffix("}")),
         db=_service(
             f"echo shared > /dev/shm/x; echo kept > /data/y; : serves; {WAIT}",
             ", ipc: shareable, volumes: ['/data', './files:/bound', 'named:/own'], "
-            "healthcheck: {test: test -f /data/y, interval: 1s, retries: 60}",
+            "healthcheck: {test: test -f /data/y, interval: 1s, retries: 600}",
         ),
         top="volumes: {named: }\n",
     )
@@ -52,18 +57,18 @@ def test_namespaces_volumes_and_links(alpine: Command, shop: pathlib.Path) -> No
     done = alpine("up", "--exit-code-from", "tool", "--abort-on-container-exit", cwd=shop)
     lines = [line.partition(b"| ")[2] for line in done.stdout.splitlines() if line.startswith(b"tool")]
     assert (done.code, lines) == (0, [b"shared", b"1", b"kept", b"f", b"store", b"123"]), done
-    left = [path for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.read_bytes() == b"sleep\x0077\x00"]
-    assert not left, "what it left in the other's pid namespace goes on"
+    assert not sleeping(mark), "what it left in the other's pid namespace goes on"
     volumes = alpine("volume", "ls").stdout
     assert b"p_db_data" in volumes and b"p_named" in volumes
     assert alpine("down", "-v", cwd=shop).code == 0
 
 
 def test_one_ends_with_the_container_whose_processes_it_shares(alpine: Command, shop: pathlib.Path) -> None:
+    here = f", volumes: ['{shop}:/srv']"
     _write(
         shop,
-        tool=_service(WAIT, ", network_mode: none, pid: 'service:db'"),
-        db=_service("sleep 0.3; exit 4", ", network_mode: none, init: true"),
+        tool=_service(f"touch /srv/joined; {WAIT}", f", network_mode: none, pid: 'service:db'{here}"),
+        db=_service("until [ -e /srv/joined ]; do sleep 0.05; done; exit 4", f", network_mode: none, init: true{here}"),
     )
     done = alpine("up", "--exit-code-from", "tool", cwd=shop)
     assert done.code == 137 and b"db-1 exited with code 4" in done.stderr, done
@@ -71,15 +76,15 @@ def test_one_ends_with_the_container_whose_processes_it_shares(alpine: Command, 
 
 def test_what_runs_is_joined_by_name_and_what_does_not_is_named(alpine: Command) -> None:
     assert (
-        alpine("run", "-d", "--name", "base", "--network", "none", "-v", "kept:/k", "alpine", "sleep", "60").code == 0
+        alpine("run", "-d", "--name", "base", "--network", "none", "-v", "kept:/k", "alpine", "sleep", "1000").code == 0
     )
     script = "cat /proc/1/cmdline | tr '\\0' ' '; echo; : > /dev/shm/here; ls /k"
     options = ("--network", "none", "--pid", "container:base", "--ipc", "container:base", "--volumes-from", "base")
     done = alpine("run", *options, "alpine", "sh", "-c", script)
-    assert (done.code, done.stdout) == (0, b"sleep 60 \n"), done
+    assert (done.code, done.stdout) == (0, b"sleep 1000 \n"), done
     assert alpine("exec", "base", "ls", "/dev/shm").stdout == b"here\n"
     traced = ("-d", "--name", "traced", "--network", "none", "--cap-add", "SYS_PTRACE")
-    assert alpine("run", *traced, "alpine", "sleep", "60").code == 0
+    assert alpine("run", *traced, "alpine", "sleep", "1000").code == 0
     for words, why in (
         (("--pid", "container:traced"), b"cannot be shared: that one has SYS_PTRACE"),
         (("--pid", "container:nobody"), b"no container nobody runs"),

@@ -83,7 +83,7 @@ class _using:
         assert self.run.stdout and self.run.stdout.readline() == b"ready\n"
 
     def __exit__(self, *_: object) -> None:
-        assert self.run.communicate(timeout=120) == (b"", b"") and self.run.returncode == 0
+        assert self.run.communicate(timeout=240) == (b"", b"") and self.run.returncode == 0
 
 
 def test_rm_and_prune_take_dockers_options(box: Command) -> None:
@@ -105,7 +105,7 @@ def _on_a_terminal(mydocker: Command, answer: str) -> int:
         run = mydocker.start("volume", "prune", stdin=slave, stdout=subprocess.DEVNULL)
         os.close(slave)
         ours.write(f"{answer}\n".encode())
-        run.communicate(timeout=120)
+        run.communicate(timeout=240)
     return run.returncode
 
 

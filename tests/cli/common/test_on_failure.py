@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -265,12 +266,12 @@ class _Terminal:
         self.master, slave = pty.openpty()
         self.process = mydocker.start(*words, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
-        self.seen = ""
+        self.seen, self.decoder = "", codecs.getincrementaldecoder("utf-8")()
 
     def until(self, text: str) -> None:
         """Read until TEXT has been seen; what comes after it is for the next call."""
         while text not in self.seen:
-            self.seen += os.read(self.master, 4096).decode()
+            self.seen += self.decoder.decode(os.read(self.master, 4096))
         self.seen = self.seen.partition(text)[2]
 
     def type(self, text: str) -> None:
@@ -281,12 +282,12 @@ class _Terminal:
         for part in self._parts():
             self.seen += part
         os.close(self.master)
-        return self.seen, self.process.wait(timeout=30)
+        return self.seen, self.process.wait(timeout=240)
 
     def _parts(self) -> Iterator[str]:
         try:
             while part := os.read(self.master, 4096):
-                yield part.decode()
+                yield self.decoder.decode(part)
         except OSError:  # EIO: the other side is closed
             pass
 
@@ -296,7 +297,7 @@ class _Terminal:
 def test_a_shell_where_it_failed(layered: Command, tmp_path: pathlib.Path, tree: str) -> None:
     """One after the other, whatever -j says; then the batch goes on, and nothing is left."""
     case = "name: {0}\n" + tree + "\ncommand: [sh, -c, 'echo {0} > /etc/which; rm /etc/group; exit 1']\n"
-    case += "working_dir: /etc\nenvironment: {{A: b}}\ntimeout: 20s\nstdin: text\n"
+    case += "working_dir: /etc\nenvironment: {{A: b}}\ntimeout: 200s\nstdin: text\n"
     texts = [case.format("one"), "name: good\n" + tree + "\ncommand: ['true']\n", case.format("two")]
     (tmp_path / "x.smoke.yaml").write_text("---\n".join(texts))
     terminal = _Terminal(layered, "test", "--on-failure", "shell", "-j", "3", "x.smoke.yaml", cwd=tmp_path)

@@ -48,7 +48,7 @@ def test_no_terminal_where_the_container_can_make_none(alpine: Command) -> None:
 def test_closed_descriptors(alpine: Command) -> None:
     """With 0, 1 and 2 closed no file of mydocker's may end up there."""
     words = " ".join(alpine.argv("run", "alpine", "sh", "-c", "'echo x; exit 5'"))
-    done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=120)
+    done = subprocess.run(["sh", "-c", f"exec {words} <&- >&- 2>&-"], env=dict(alpine.environment), timeout=240)
     assert done.returncode == 5
 
 
@@ -60,7 +60,7 @@ def test_a_directory_as_a_stream_is_refused(alpine: Command, tmp_path: pathlib.P
     words = ("run", "-i", "-v", f"{tmp_path}:/mnt", "alpine", "touch", "/mnt/started")
     process = alpine.start(*words, **{stream: root})
     os.close(root)
-    _, message = process.communicate(timeout=120)
+    _, message = process.communicate(timeout=240)
     assert process.returncode == 1 and list(tmp_path.glob("started")) == []
     assert stream == "stderr" or message.startswith(b"Fatal Python error") and b"s a directory" in message
 
@@ -76,7 +76,7 @@ def test_a_reader_that_leaves_ends_the_command(alpine: Command) -> None:
         assert process.stdout and process.stderr
         assert process.stdout.readline() == b"y\n"
         process.stdout.close()
-        assert process.wait(timeout=10) in (1, 128 + signal.SIGPIPE)
+        assert process.wait(timeout=240) in (1, 128 + signal.SIGPIPE)
         assert b"mydocker" not in process.stderr.read()
 
 
@@ -101,37 +101,38 @@ def test_signals_are_forwarded(alpine: Command, number: int, expected: tuple[byt
     process = alpine.start("run", "alpine", "sh", "-c", READY)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=240)
     assert (out, process.returncode, error) == (*expected, b"")
 
 
 def test_a_second_interrupt_kills(alpine: Command) -> None:
-    process = alpine.start("run", "alpine", "sh", "-c", "trap '' INT TERM; echo ready; sleep 60; sleep 60")
+    script = "trap 'echo got' INT; trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    assert process.stdout.readline() == b"got\n"  # else the two might be one: signal(7)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == 128 + signal.SIGKILL
 
 
 @pytest.mark.parametrize(
-    ("script", "least", "most"),
+    "script",
     [
-        ("trap 'exit 0' TERM; while :; do sleep 0.05; done", 0.3, 5),
-        ("sleep 60", 0.3, 15),  # PID 1 without a handler ignores TERM: the grace of ten seconds goes by
+        "trap 'exit 0' TERM; while :; do sleep 0.05; done",  # nobody would wait for the end of its grace
+        "sleep 1000",  # PID 1 without a handler would ignore TERM, and is killed
     ],
 )
-def test_timeout(alpine: Command, script: str, least: float, most: float) -> None:
+def test_timeout(alpine: Command, script: str) -> None:
     before = time.monotonic()
-    done = _run(alpine, "--timeout", "300ms", "alpine", "sh", "-c", f"{script}; true")
+    done = _run(alpine, "--timeout", "1s", "--stop-timeout", "1000", "alpine", "sh", "-c", f"{script}; true")
     assert (done.stdout, done.code) == (b"", 124)
-    assert least <= time.monotonic() - before < most
+    assert time.monotonic() - before >= 1
 
 
 def test_a_timeout_that_is_not_reached(alpine: Command) -> None:
-    assert _run(alpine, "--timeout", "20s", "alpine", "echo", "x") == Result(b"x\n", b"", 0)
+    assert _run(alpine, "--timeout", "200s", "alpine", "echo", "x") == Result(b"x\n", b"", 0)
 
 
 def test_kill_leaves_nothing_within_a_second(alpine: Command) -> None:
@@ -162,7 +163,7 @@ def test_a_terminal(alpine: Command) -> None:
     process = alpine.start(
         "run", "-it", "alpine", "sh", "-c", script, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=240) == 0
     assert termios.tcgetattr(slave) == before
     os.close(slave)
     assert _drain(master) == b"/dev/pts/0\r\nxterm\r\nerror\r\n"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import socket
 import subprocess
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from lab.command import Command
+from lab.networks import Host
 
 pytestmark = pytest.mark.root
 
@@ -85,10 +85,10 @@ def test_why_it_had_the_hosts_network(alpine: Command, path: pathlib.Path) -> No
 
 def test_the_ports_that_were_published(alpine: Command, path: pathlib.Path) -> None:
     """With the numbers that were chosen; also of a sequence, whose containers are run by workers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number = server.getsockname()[1]
+    number = 8080  # of a host of its own, so that nobody else can have taken it
     words = ["-p", f"{number}:80", "-p", "127.0.0.1::81/udp", "-p", "[::1]:0:82"]
-    ports = _run(alpine, path, *words, "alpine", "true", code=0)["ports"]
+    with Host(alpine) as host:
+        ports = _run(host.command, path, *words, "alpine", "true", code=0)["ports"]
     assert ports[0] == {"host_ip": None, "port": number, "target": 80, "protocol": "tcp"}
     assert [(each["host_ip"], each["target"], each["protocol"]) for each in ports[1:]] == [
         ("127.0.0.1", 81, "udp"),
@@ -128,7 +128,8 @@ def test_memory_and_time_of_a_limited_container_are_those_of_all_its_processes(
     alpine: Command, path: pathlib.Path
 ) -> None:
     """Two processes of 20 MB each at once: the largest alone would be less than both, which a cgroup has counted."""
-    script = "for i in 1 2; do (x=$(head -c 20000000 /dev/zero | tr '\\0' x); sleep 0.5) & done; wait"
+    both = "touch /tmp/$i; until [ -e /tmp/1 ] && [ -e /tmp/2 ]; do sleep 0.05; done"
+    script = f"for i in 1 2; do (x=$(head -c 20000000 /dev/zero | tr '\\0' x); {both}) & done; wait"
     line = _run(alpine, path, "-m", "256m", "alpine", "sh", "-c", script, code=0)
     assert line["max_rss"] >= 40_000_000
 

@@ -33,7 +33,23 @@ def _traced(alpine: Command, trace: pathlib.Path, calls: str, *words: str) -> li
     assert alpine(*words).code == 0  # compiles the filter, if none has before
     watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", str(trace)])
     assert watched(*words) == Result(b"", b"", 0)
-    return trace.read_text(errors="replace").splitlines()
+    return _lines(trace)
+
+
+def _lines(trace: pathlib.Path) -> list[str]:
+    """Those of TRACE, each with the whole of a call, which strace(1) writes in two where another process has its turn
+    meanwhile."""
+    begun: dict[str, str] = {}
+    lines = []
+    for line in trace.read_text(errors="replace").splitlines():
+        process = line.partition(" ")[0]
+        if line.endswith("<unfinished ...>"):
+            begun[process] = line.removesuffix("<unfinished ...>")
+        elif resumed := re.match(r"\d+ +<\.\.\. \w+ resumed>(.*)", line):
+            lines.append(begun.pop(process, "") + resumed[1])
+        else:
+            lines.append(line)
+    return [*lines, *begun.values()]
 
 
 def _counted(alpine: Command, directory: pathlib.Path, *words: str) -> tuple[int, int]:
@@ -153,7 +169,7 @@ def test_a_list_reads_three_files_of_each_container_once(alpine: Command, tmp_pa
     watched = replace(alpine, prefix=["strace", "-f", "-qq", "-e", "trace=openat,openat2,readlink", "-o", str(trace)])
     listed = watched("ps", "-a")
     assert listed.code == 0 and len(listed.stdout.splitlines()) >= 4, listed
-    opened = [found[1] for line in trace.read_text().splitlines() if (found := OPENED.search(line))]
+    opened = [found[1] for line in _lines(trace) if (found := OPENED.search(line))]
     ours = sorted(path.removeprefix(f"{alpine.store}/background/") for path in opened if str(alpine.store) in path)
     ids = {path.partition("/")[0] for path in ours}
     assert ours == sorted(f"{each}/{name}" for each in ids for name in ("config.json", "keeper", "state"))

@@ -174,7 +174,7 @@ def test_bash(here: Command, line: str, words: list[str], expected: list[str]) -
         env=dict(here.environment),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert (sorted(done.stdout.splitlines()), done.stderr) == (expected, "")
 

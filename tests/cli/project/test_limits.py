@@ -51,7 +51,7 @@ def test_an_ordinary_user_without_cgroups(
 
 
 def test_what_root_can_limit_is_limited(alpine: Command, tmp_path: pathlib.Path) -> None:
-    _write(tmp_path, "pids_limit: 3", "[sh, -c, 'sleep 1 & sleep 1 & sleep 1 & sleep 1 & wait']")
+    _write(tmp_path, "pids_limit: 3", "[sh, -c, 'sleep 60 & sleep 60 & sleep 60 & sleep 60 & wait']")
     done = alpine("up", cwd=tmp_path)
     assert b"can't fork" in done.stderr + done.stdout and b"warning" not in done.stderr, done
 

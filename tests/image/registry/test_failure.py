@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from lab import hub as lab
 from lab import hubclient
-from lab.hubclient import IMPATIENT, Open
+from lab.hubclient import PATIENT, Open
 
 from mydocker.errors import RegistryError
 from mydocker.image.registry.auth.credentials import Credentials
@@ -45,7 +45,7 @@ def test_a_web_page_is_no_registry(page: bytes, connect: Open, tmp_path: pathlib
         assert words == "answered with a web page, so it is no registry" and "login page" in hint
         with pytest.raises(RegistryError, match="web page"):
             verify(hub.address, Credentials(username="me", password="pw"), environ={"HOME": str(tmp_path)})
-        target = UploadSession(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, timeouts=IMPATIENT)
+        target = UploadSession(Reference.parse(f"{hub.address}/a"), environ={"HOME": str(tmp_path)}, timeouts=PATIENT)
         with target, pytest.raises(RegistryError, match="web page"):
             target.put_manifest(b"{}", lab.MANIFEST, "v1")
 
@@ -104,9 +104,10 @@ def test_a_registry_that_demands_a_certificate(connect: Open, tmp_path: pathlib.
 
 
 def test_no_program_listens(connect: Open) -> None:
-    with socket.create_server((socket.gethostbyname(NAME), 0)) as closed:
+    with socket.socket() as closed:  # it has the port, and does not listen
+        closed.bind((socket.gethostbyname(NAME), 0))
         host = f"{NAME}:{closed.getsockname()[1]}"
-    words, hint = _refusal(connect, host)
+        words, hint = _refusal(connect, host)
     assert words == "connection refused"
     assert f"no program listens at {host}" in hint
 

@@ -59,19 +59,19 @@ class _Handler(BaseHTTPRequestHandler):
             return
         host, _, port = self.path.rpartition(":")
         self.close_connection = True
-        with socket.create_connection((host, int(port)), timeout=10) as there:
+        with socket.create_connection((host, int(port)), timeout=100) as there:
             self.send_response(200)
             self.end_headers()
             back = threading.Thread(target=_copy, args=(there, self.connection), daemon=True)
             back.start()
             _copy(self.connection, there)
-            back.join(5)
+            back.join(100)
 
     def do_GET(self) -> None:
         if not self._let_in():
             return
         url = urlsplit(self.path)
-        onward = HTTPConnection(url.netloc, timeout=10)
+        onward = HTTPConnection(url.netloc, timeout=100)
         headers = {name: text for name, text in self.headers.items() if not name.startswith("Proxy-")}
         onward.request("GET", f"{url.path}?{url.query}" if url.query else url.path, headers=headers)
         answer = onward.getresponse()

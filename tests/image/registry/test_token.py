@@ -55,10 +55,10 @@ def test_any_header_is_read_without_an_error(header: str) -> None:
     assert isinstance(parse_challenges(header), list)
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(100)  # many times as much if it took the square of its length
 def test_no_header_takes_long() -> None:
-    assert parse_challenges('Bearer realm="' + '\\"' * 30_000) == [challenge("bearer")]
-    assert parse_challenges("," * 60_000 + " ") == []
+    assert parse_challenges('Bearer realm="' + '\\"' * 1_000_000) == [challenge("bearer")]
+    assert parse_challenges("," * 2_000_000 + " ") == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from lab import oci
 from lab.command import Command, Result
 from lab.oci import DIR, layer
 from lab.powerloss import Disk, Event, trace
+from lab.processes import within
 from lab.registry import Registry
 
 from mydocker.image.store_root import checksum
@@ -61,7 +62,7 @@ def _read_only(path: pathlib.Path) -> Iterator[None]:
         subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
         yield
     finally:
-        subprocess.run(["umount", path], check=True)
+        assert within(100, lambda: subprocess.run(["umount", path]).returncode == 0)  # what a command leaves ends soon
 
 
 def _runs(command: Command, place: pathlib.Path = pathlib.Path("/run/mydocker")) -> pathlib.Path:
@@ -128,7 +129,7 @@ def test_what_a_killed_run_of_a_read_only_store_leaves_goes_with_the_next(mydock
         running.kill()
         running.communicate()
         assert mydocker("run", "--network", "none", "alpine", "true").code == 0
-    assert list(runs.iterdir()) == []
+        assert within(100, lambda: list(runs.iterdir()) == [])  # its cleanup process may be at it still
 
 
 @root

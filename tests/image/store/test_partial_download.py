@@ -72,7 +72,7 @@ def _stalling(body: bytes, *, after: int, release: threading.Event) -> lab.Answe
 
     def send(handler: lab.Handler) -> None:
         lab.reply(body[:after], {"Content-Length": str(len(body))})(handler)
-        release.wait(30)
+        release.wait(250)
         handler.close_connection = True
 
     return send

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import stat
+from contextlib import suppress
 
 import pytest
 from lab.command import Command
@@ -150,16 +151,23 @@ def test_a_container_gets_them(alpine: Command) -> None:
     hook = {"hookName": "createContainer", "path": "/bin/sh", "args": ["sh", "-c", "exit $CODE"], "env": ["CODE=0"]}
     edits = {"deviceNodes": [{"path": "/dev/mine", "hostPath": "/dev/zero"}], "env": ["BY=cdi"], "hooks": [hook]}
     try:
-        file.write_text(json.dumps({"kind": kind, "devices": [{"name": "a", "containerEdits": edits}]}))
+        _write_at_once(file, {"kind": kind, "devices": [{"name": "a", "containerEdits": edits}]})
         done = alpine(
             "run", "--device", f"{kind}=a", "alpine", "sh", "-c", "head -c 2 /dev/mine | od -An -tx1; echo $BY"
         )
         assert (done.code, done.stdout.split()) == (0, [b"00", b"00", b"cdi"]), done
         hook["env"] = ["CODE=4"]
-        file.write_text(json.dumps({"kind": kind, "devices": [{"name": "a", "containerEdits": edits}]}))
+        _write_at_once(file, {"kind": kind, "devices": [{"name": "a", "containerEdits": edits}]})
         failed = alpine("run", "--device", f"{kind}=a", "alpine", "true")
         assert failed.code == 125 and b"the hook /bin/sh of a CDI file has failed with code 4" in failed.stderr
     finally:
-        file.unlink()
-        if not [*directory.iterdir()]:
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # there are others in it
             directory.rmdir()
+
+
+def _write_at_once(file: pathlib.Path, content: object) -> None:
+    """As all containers of this machine read the directory, those of other tests, too."""
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(content))
+    new.rename(file)

@@ -103,7 +103,7 @@ def test_the_config_is_the_image_s(person: Person) -> None:
 def test_what_runs_leaves_nothing(person: Person) -> None:
     assert person.sh("echo x > /t/again; cat /t/again /t/emptied/new") == "x\nnew"
     assert person.sh("cat /t/again") == "2"
-    assert _is_unused(person)
+    assert within(100, lambda: _is_unused(person))
 
 
 def _is_unused(person: Person) -> bool:
@@ -121,8 +121,10 @@ def _loops(file: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _servers(person: Person) -> list[int]:
-    """The FUSE programs, which are an ordinary user's here."""
-    listed = subprocess.run(["pgrep", "-f", "^[^ ]*squashfuse_ll -f /image"], capture_output=True, text=True).stdout
+    """The FUSE programs, which are an ordinary user's here: there may be others', of other tests."""
+    user = str(person.mydocker.store.stat().st_uid)
+    words = ["pgrep", "-U", user, "-f", "^[^ ]*squashfuse_ll -f /image"]
+    listed = subprocess.run(words, capture_output=True, text=True).stdout
     return [int(each) for each in listed.split()] if person.mydocker.prefix else []
 
 
@@ -134,7 +136,7 @@ def test_nor_does_what_is_killed(person: Person, number: int) -> None:
     assert _servers(person) if person.mydocker.prefix else _loops(person.file)
     process.send_signal(number)
     process.communicate()
-    assert within(20, lambda: _is_unused(person))
+    assert within(100, lambda: _is_unused(person))
 
 
 def test_root_s_containers_share_one_mount(root: Command, squashfs: pathlib.Path) -> None:
@@ -146,7 +148,7 @@ def test_root_s_containers_share_one_mount(root: Command, squashfs: pathlib.Path
     finally:
         outputs = [process.communicate(b"go on\n")[0] for process in started]
     assert outputs == [b"2"] * 3
-    assert within(20, lambda: _is_unused(Person(root, squashfs)))
+    assert within(100, lambda: _is_unused(Person(root, squashfs)))
 
 
 def _waiting(mydocker: Command, file: pathlib.Path) -> subprocess.Popen[bytes]:
@@ -193,17 +195,17 @@ def test_in_the_background(person: Person) -> None:
     assert mydocker(*words, cwd=directory).code == 0
     expected = b"A /new\nC /t\nC /t/emptied\nC /t/emptied/new\n"
     try:
-        assert within(20, lambda: mydocker("exec", "bg", "cat", "/t/emptied/new").stdout == b"new2\n")
+        assert within(100, lambda: mydocker("exec", "bg", "cat", "/t/emptied/new").stdout == b"new2\n")
         assert mydocker("diff", "bg").stdout == expected
         assert mydocker("commit", "bg", "x:1").code == 1
         assert mydocker("stop", "-t", "0", "bg").code == 0
         assert mydocker("diff", "bg").stdout == expected
         assert b"alpine-release" in mydocker("cp", "bg:/etc", "-").stdout
         assert mydocker("start", "bg", cwd="/").code == 0
-        assert within(20, lambda: mydocker("exec", "bg", "cat", "/t/emptied/new").stdout == b"new2\n2\n")
+        assert within(100, lambda: mydocker("exec", "bg", "cat", "/t/emptied/new").stdout == b"new2\n2\n")
     finally:
         mydocker("rm", "-f", "bg")
-    assert within(20, lambda: _is_unused(person))
+    assert within(100, lambda: _is_unused(person))
 
 
 SPEC = """
@@ -228,7 +230,7 @@ def test_a_test_says_the_same_of_both(person: Person) -> None:
         assert done.code == 1, done
         reports.append([_timeless(case) for case in json.loads(done.stdout)["cases"]])
     assert reports[0] == reports[1] and [case["verdict"] for case in reports[0]] == ["passed", "failed"]
-    assert within(20, lambda: _is_unused(person))
+    assert within(100, lambda: _is_unused(person))
 
 
 def _timeless(case: dict[str, object]) -> dict[str, object]:
@@ -250,7 +252,7 @@ def test_a_damaged_file_is_an_error(person: Person, place: str) -> None:
     path = _damaged(person, 8, 88) if place == "superblock" else _damaged(person, size - 4000, 4000)
     done = person.mydocker("run", "--network", "none", f"squashfs:{path}", "true")
     assert (done.code, done.stdout, b"the file may be damaged" in done.stderr) == (125, b"", True), done
-    assert b"Traceback" not in done.stderr and within(20, lambda: _is_unused(person))
+    assert b"Traceback" not in done.stderr and within(100, lambda: _is_unused(person))
 
 
 def test_a_user_who_may_not_open_fuse_gets_an_error(
@@ -312,8 +314,10 @@ def test_the_kernel_mounts_for_root_only_what_is_root_s(
     path = pathlib.Path(shutil.copy(squashfs, tmp_path))
     OPEN_TO_OTHERS[case](path)
     process = _waiting(root, path)
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    names = {pathlib.Path(f"/proc/{each}/comm").read_text().strip() for each in children}
+    names = set()
+    for each in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with suppress(OSError):  # it has just ended
+            names.add(pathlib.Path(f"/proc/{each}/comm").read_text().strip())
     out, error = process.communicate(b"go on\n")
     assert (out, error, process.returncode) == (b"2", b"", 0)
     assert "squashfuse_ll" in names and not _loops(path)
@@ -344,7 +348,7 @@ def test_whose_file_it_is_no_user_s_fuse_decides(root: Command, squashfs: pathli
         assert done.code == 125 and b"that an ordinary user has mounted, and /dev/fuse" in done.stderr, done
     finally:
         subprocess.run(["umount", place], check=True)
-        server.wait(20)
+        server.wait(100)
 
 
 def test_what_the_kernel_cannot_decompress_is_for_fuse(root: Command, squashfs: pathlib.Path) -> None:

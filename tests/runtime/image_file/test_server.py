@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -67,7 +68,9 @@ def _children(parent: int) -> list[pathlib.Path]:
 
 
 def _name(process: pathlib.Path) -> str:
-    return (process / "comm").read_text().strip()
+    with suppress(OSError):  # it has just ended
+        return (process / "comm").read_text().strip()
+    return ""
 
 
 @pytest.fixture
@@ -83,21 +86,23 @@ def hanging(ordinary: Command, tmp_path: pathlib.Path) -> Command:
 
 
 def test_one_that_hangs_ends_with_the_time(hanging: Command, squashfs: pathlib.Path) -> None:
-    done = hanging("run", "--network", "none", "--timeout", "0.5", f"squashfs:{squashfs}", "true", timeout=60)
+    done = hanging("run", "--network", "none", "--timeout", "0.5", f"squashfs:{squashfs}", "true", timeout=200)
     assert done.code == 124 and b"Traceback" not in done.stderr, done
     assert os.listdir(hanging.store / "containers") == []
 
 
 def test_one_that_hangs_ends_with_mydocker(hanging: Command, squashfs: pathlib.Path) -> None:
     process = hanging.start("run", "--network", "none", f"squashfs:{squashfs}", "true")
-    assert within(20, lambda: any(map(_waits, _children(process.pid))))
+    assert within(100, lambda: any(map(_waits, _children(process.pid))))
     children = _children(process.pid)
     process.kill()
     process.communicate()
-    assert within(20, lambda: not any(each.exists() for each in children))
-    assert within(20, lambda: os.listdir(hanging.store / "containers") == [])
+    assert within(100, lambda: not any(each.exists() for each in children))
+    assert within(100, lambda: os.listdir(hanging.store / "containers") == [])
 
 
 def _waits(process: pathlib.Path) -> bool:
     """Whether PROCESS waits for the answer to a request."""
-    return "request_wait_answer" in (process / "wchan").read_text()
+    with suppress(OSError):  # it has just ended
+        return "request_wait_answer" in (process / "wchan").read_text()
+    return False

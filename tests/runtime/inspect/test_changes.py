@@ -15,6 +15,8 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result, granted
+from lab.overtime import enough
+from lab.processes import within
 
 root = pytest.mark.root
 
@@ -255,7 +257,7 @@ def _small_store(directory: pathlib.Path, megabytes: int) -> Iterator[pathlib.Pa
     try:
         yield place / "store"
     finally:
-        subprocess.run(["umount", place], check=True)
+        assert within(100, lambda: subprocess.run(["umount", place]).returncode == 0)  # who has just ended may be in it
 
 
 @root
@@ -282,7 +284,7 @@ def _memory_store(directory: pathlib.Path, owner: int) -> Iterator[pathlib.Path]
     try:
         yield place / "store"
     finally:
-        subprocess.run(["umount", place], check=True)
+        assert within(100, lambda: subprocess.run(["umount", place]).returncode == 0)  # who has just ended may be in it
 
 
 FILL = "dd if=/dev/zero of=/srv/full bs=4k 2>/dev/null; echo x > /srv/more 2>/dev/null; exit 3"
@@ -341,17 +343,22 @@ def test_what_there_is_no_room_for_is_said(mydocker: Command, tmp_path: pathlib.
 
 
 @root
-@pytest.mark.parametrize(("end", "status"), [("exit 5", 5), ("kill -9 $$", 137), ("sleep 60", 124)])
+@pytest.mark.parametrize(("end", "status"), [("exit 5", 5), ("kill -9 $$", 137), ("sleep 1000", 124)])
 def test_what_cannot_be_kept_at_all_does_not_hide_how_the_container_ended(
     mydocker: Command, tree: pathlib.Path, tmp_path: pathlib.Path, end: str, status: int
 ) -> None:
     """Something takes the directory away while the container runs."""
     store = tmp_path / "store"
     script = f"rm -rf /st/kept; echo x > /st/kept; {end}"
-    options = ("--keep", "--init", "--timeout", "1s", "--result", str(tmp_path / "out"), "-v", f"{store}:/st")
+    options = ("--keep", "--init", "--result", str(tmp_path / "out"), "-v", f"{store}:/st")
     store.mkdir()
     small = Command(mydocker.program, {**mydocker.environment, "MYDOCKER_ROOT": str(store)}, tmp_path, store=store)
-    done = small("run", *options, "--rootfs", str(tree), "sh", "-c", script)
+
+    def attempt(seconds: int) -> Result:
+        limit = f"{seconds if status == 124 else 1000}s"
+        return small("run", *options, "--timeout", limit, "--rootfs", str(tree), "sh", "-c", script)
+
+    done = enough(attempt, lambda _: (store / "kept").is_file())
     assert done.code == 125
     assert f"(the container itself ended with {status})\n".encode() in done.stderr
     result = json.loads((tmp_path / "out").read_text())
@@ -452,7 +459,7 @@ def test_what_is_mounted_in_the_machine_s_tree_is_not_below(mydocker: Command, t
         (place / "x").write_text("")
         assert _diff(mydocker, "--rootfs", "/", "touch", f"{place}/x") == f"C /opt\nC {place}\nA {place}/x\n".encode()
     finally:
-        subprocess.run(["umount", place], check=True)
+        assert within(100, lambda: subprocess.run(["umount", place]).returncode == 0)  # who has just ended may be in it
         place.rmdir()
 
 

@@ -73,7 +73,7 @@ def _spec(more: str, expectations: str, fields: str = "") -> str:
 
 def _test(mydocker: Command, text: str) -> Result:
     (mydocker.directory / "x.smoke.yaml").write_text(text)
-    return mydocker("test", "x.smoke.yaml", timeout=100)
+    return mydocker("test", "x.smoke.yaml", timeout=200)
 
 
 @pytest.mark.root
@@ -122,7 +122,7 @@ def test_neither_accounts_nor_commands_are_read_there(reading: Command, registry
     links = {f"l/{each}": entry for each, entry in LINKS.items()}
     registry.push(image(layer({"l": DIR, "kernel": Link("/proc"), **links, **files})), f"hostile/reads-{name}")
     for words in (("-u", "nobody", "IMAGE", "true"), ("IMAGE", f"/l/{name}"), ("IMAGE", "found"), ("IMAGE", "/script")):
-        done = reading("run", *(f"hostile/reads-{name}" if word == "IMAGE" else word for word in words), timeout=20)
+        done = reading("run", *(f"hostile/reads-{name}" if word == "IMAGE" else word for word in words), timeout=200)
         assert (done.stdout, done.code in (125, 126, 127)) == (b"", True), (words, done)
         assert b"Traceback" not in done.stderr and b"cannot start" not in done.stderr
 

@@ -98,7 +98,7 @@ def test_owners_of_all_kinds(
     command = mydocker if who == "root" else second_user
     volume = second_user.directory / "volume"
     volume.mkdir()
-    more = "  within: 20s\n" if watched else ""
+    more = "  within: 200s\n" if watched else ""
     with _ids(user, who):
         done = command("test", _spec(second_user.directory, owned, TRUTH, more=more))
     assert done.code == 0, done.stdout.decode()

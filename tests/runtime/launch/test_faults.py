@@ -80,7 +80,7 @@ def test_killed_after_the_command_became_another_user(alpine: Command, marker: s
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
+    assert within(100, lambda: bool(mentioning(f"sleep\0007{marker}")))
     process.kill()
     process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(marker))
@@ -100,11 +100,11 @@ def test_a_living_container_is_left_to_its_cleanup_process(alpine: Command, mark
     script = f"echo ready; exec su -s /bin/sh nobody -c 'sleep 7{marker}; true'"
     process = alpine.start("run", "alpine", "sh", "-c", script)
     assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert within(10, lambda: bool(mentioning(f"sleep\0007{marker}")))
+    assert within(100, lambda: bool(mentioning(f"sleep\0007{marker}")))
     cleanup_process = _cleanup_process(process)
     os.kill(cleanup_process, signal.SIGSTOP)
     process.kill()
-    process.wait(10)
+    process.wait(100)
     [directory] = os.listdir(alpine.store / "containers")
     try:
         assert alpine("run", "alpine", "true").code == alpine("prune").code == 0  # which sweep

@@ -34,7 +34,7 @@ class Attack:
         self.registry.push(hostile, self.name)
 
     def run(self, *command: str, options: tuple[str, ...] = ()) -> Result:
-        done = self.mydocker("run", *options, self.name, *command, timeout=30)
+        done = self.mydocker("run", *options, self.name, *command, timeout=200)
         assert b"Traceback" not in done.stderr
         return done
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import pty
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import mentioning, within, within_a_second
+from lab.overtime import enough
+from lab.processes import mentioning, sleeping, within, within_a_second
+from lab.terminal import screen
 
 pytestmark = pytest.mark.root
 
@@ -55,7 +57,7 @@ def test_a_thousand_orphans(alpine: Command, options: Sequence[str]) -> None:
     """All are collected: none is left as a zombie, though their parents never waited."""
     script = """
     i=0; while [ $i -lt 1000 ]; do (true & ) ; i=$((i+1)); done
-    for try in 1 2 3 4 5 6 7 8 9 10; do
+    for try in $(seq 500); do
         left=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l); [ $left = 0 ] && break; sleep 0.2
     done
     echo $left"""
@@ -110,12 +112,18 @@ def test_a_command_without_handlers_ends_at_once(alpine: Command) -> None:
 def test_no_process_is_left_without_a_pid_namespace(
     alpine: Command, marker: str, run: Sequence[str], start: str, end: str
 ) -> None:
-    options = ("--timeout", "1s", "--stop-timeout", "0") if end == "time is over" else ()
     last = {"exits": "read x", "is killed": "read x; kill -9 $$"}.get(end, "trap '' TERM; sleep 9{m}; true")
     script = f"{start}echo ready; {last}".replace("{m}", marker)
-    process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
-    assert process.stdout and process.stdout.readline() == b"ready\n"
-    assert within(20, lambda: len(mentioning(f"7{marker}")) > 0)
+
+    def attempt(seconds: int) -> tuple[subprocess.Popen[bytes], bytes]:
+        options = ("--timeout", f"{seconds}s", "--stop-timeout", "0") if end == "time is over" else ()
+        process = alpine.start(run[0], *options, "-i", *run[1:], "sh", "-c", script)
+        assert process.stdout
+        return process, process.stdout.readline()
+
+    process, first = enough(attempt, lambda started: started[1] != b"")
+    assert first == b"ready\n"
+    assert within(100, lambda: bool(sleeping(f"7{marker}")) or process.poll() is not None)
     if end == "we are killed":
         process.kill()
     process.communicate(b"\n", timeout=120)
@@ -137,7 +145,7 @@ def _kill_outer_init(mydocker: Command, mark: str, words: Sequence[str], daemon:
     process = mydocker.start(*words, "sh", "-c", script)
     assert process.stdout
     outer_init = int(process.stdout.readline())
-    assert within(20, lambda: len(mentioning(f"7{mark}")) > 0)
+    assert within(100, lambda: bool(sleeping(f"7{mark}")))
     if all_of_us:
         os.kill(process.pid, signal.SIGSTOP)  # so that it cannot see to it before it is killed itself
     os.kill(outer_init, signal.SIGKILL)
@@ -170,22 +178,20 @@ def test_a_stopped_outer_init_does_not_block(alpine: Command, marker: str, optio
     """By a process of the container's, which may signal whoever has the same user."""
     limits = ("--timeout", "1s", "--stop-timeout", "0", *options)
     script = f"sleep 7{marker} & kill -STOP $PPID; sleep 8{marker}"
-    done = alpine(HOST_PID[0], *limits, *HOST_PID[1:], "sh", "-c", script, timeout=30)
+    done = alpine(HOST_PID[0], *limits, *HOST_PID[1:], "sh", "-c", script)
     assert done.code == 124
     assert within_a_second(lambda: not mentioning(marker)), mentioning(marker)
 
 
 def test_a_terminal_belongs_to_the_command(alpine: Command) -> None:
     """Ctrl-C goes to the command, which is in the foreground of its terminal."""
-    master, slave = pty.openpty()
     script = "trap 'echo got it; exit 3' INT; echo ready; while :; do sleep 0.05; done"
     words = ("run", "--init", "-it", "alpine", "sh", "-c", script)
-    process = alpine.start(*words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
-    os.close(slave)
-    assert os.read(master, 100) == b"ready\r\n"
-    os.write(master, b"\x03")
-    assert process.wait(timeout=10) == 3
-    os.close(master)
+    with screen() as at:
+        process = alpine.start(*words, stdin=at.slave, stdout=at.slave, stderr=at.slave, start_new_session=True)
+        at.until(b"ready\r\n")
+        at.type(b"\x03")
+        assert process.wait(timeout=100) == 3
 
 
 @pytest.mark.parametrize("text", ["", "hello\n", "\N{SNOWMAN}", "x" * 1_000_000])

@@ -19,7 +19,7 @@ def test_no_process_is_left_without_outer_init(second_user: Command, daemon: str
     """The command does away with it; mydocker adopts the orphans."""
     mark = f"{time.monotonic_ns() % 10**8:08}"
     script = f"{daemon} kill -{end} $PPID; sleep 9{{m}}".replace("{m}", mark)
-    limits = ("--timeout", "1s", "--stop-timeout", "0")
+    limits = ("--timeout", "200s" if end == "KILL" else "1s", "--stop-timeout", "0")
     done = second_user("run", "--pid", "host", *limits, "alpine", "sh", "-c", script)
     assert done.code == {"KILL": 137, "STOP": 124}[end], done
     assert within_a_second(lambda: not mentioning(mark)), mentioning(mark)

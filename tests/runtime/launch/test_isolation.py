@@ -179,7 +179,7 @@ def test_a_command_has_no_parent_death_signal(alpine: Command, options: tuple[st
 def test_and_is_killed_all_the_same(alpine: Command, options: tuple[str, ...]) -> None:
     mark = f"7{os.getpid()}{len(options)}{len(''.join(options))}"
     process = alpine.start("run", *options, "alpine", "sh", "-c", f"sleep {mark}; true")
-    assert within(10, lambda: bool(mentioning(f"sleep\0{mark}")))
+    assert within(100, lambda: bool(mentioning(f"sleep\0{mark}")))
     process.kill()
     process.communicate(timeout=120)
     assert within_a_second(lambda: not mentioning(mark))

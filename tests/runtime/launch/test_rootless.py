@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 from lab.busybox import alpine as alpine_image
 from lab.command import Command, Result, granted
 from lab.oci import Dir, File, layer
+from lab.processes import within
 from lab.registry import Registry
 
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
@@ -101,10 +101,7 @@ def test_files_of_others_are_removed_after_a_sudden_death(second_user: Command, 
     with process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
         os.kill(process.pid, signal.SIGKILL)
-    until = time.monotonic() + 20
-    while os.listdir(second_user.store / "containers") and time.monotonic() < until:
-        time.sleep(0.02)
-    assert os.listdir(second_user.store / "containers") == []
+    assert within(100, lambda: os.listdir(second_user.store / "containers") == [])
 
 
 def test_files_of_others_are_swept(second_user: Command, ranges: int, user: pwd.struct_passwd) -> None:

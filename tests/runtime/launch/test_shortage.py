@@ -34,8 +34,8 @@ SPECS = {
     "before.yaml": "image: alpine\nnetwork_mode: none\npre_start: ['true']\ncommand: 'true'\n",
     "file.smoke.yaml": "image: alpine\nnetwork_mode: none\ncommand: 'true'\n"
     "expect: {files: [{path: /etc/passwd, contents: [root]}]}\n",
-    "watched.smoke.yaml": "image: alpine\nnetwork_mode: none\ncommand: sleep 60\n"
-    "expect: {within: 20s, process: {sleep: running}}\n",
+    "watched.smoke.yaml": "image: alpine\nnetwork_mode: none\ncommand: sleep 1000\n"
+    "expect: {within: 200s, process: {sleep: running}}\n",
 }
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from lab.command import Command, Result
+from lab.processes import within
 
 pytestmark = pytest.mark.root
 
@@ -126,10 +127,7 @@ def test_they_reach_each_other_by_name_and_nothing_is_left(mydocker: Command, tm
     (tmp_path / "compose.yaml").write_text(FILE)
     done = mydocker("up", "--exit-code-from", "app", "--no-log-prefix", "compose.yaml", cwd=tmp_path)
     assert (done.stdout, done.code) == (b"[200, 200]\n", 0), done.stderr
-    deadline = time.monotonic() + 60
-    while _left(mydocker) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert _left(mydocker) == []
+    assert within(200, lambda: _left(mydocker) == [])
 
 
 def _left(mydocker: Command) -> list[str]:
@@ -143,4 +141,4 @@ def test_one_that_was_created_stays(mydocker: Command, tmp_path: pathlib.Path) -
     (tmp_path / "compose.yaml").write_text(FILE.replace("front: {ipam", "front: {external: true, name: shop_front} #"))
     assert mydocker("up", "--exit-code-from", "app", "compose.yaml", cwd=tmp_path).code == 0
     time.sleep(1)
-    assert mydocker("network", "rm", "shop_front").code == 0
+    assert within(100, lambda: mydocker("network", "rm", "shop_front").code == 0)  # its last one may still leave it

@@ -26,11 +26,11 @@ from mydocker.runtime.network.subnets import parse_subnet
 
 pytestmark = pytest.mark.root
 
-SOON = 60  # seconds; it takes one, on a machine with nothing else to do
+SOON = 200  # seconds; it takes one, on a machine with nothing else to do
 
 
 def reaches_outside(container: Container) -> bool:
-    return container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+    return container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE)
 
 
 def listening(host: Host) -> list[str]:
@@ -68,9 +68,9 @@ def test_a_killed_process(site: Site, mark: str, victims: str) -> None:
     """Whoever it is, what is left goes by itself once the container has ended."""
     host = site.host
     container = host.container("-p", "8080:80", "-p", "8081:81/udp", script=f"echo ready; exec sleep {mark}")
-    helpers = container.helpers
+    relay, helpers = container.helper("mydocker-ports"), container.helpers
     [cleanup] = [pid for title, pid in helpers.items() if title != "mydocker-ports"]
-    known = {"mydocker": container.process.pid, "relay": helpers["mydocker-ports"], "cleanup process": cleanup}
+    known = {"mydocker": container.process.pid, "relay": relay, "cleanup process": cleanup}
     known["container"] = container.pid
     kill(*(known[name] for name in victims.split(", ")))
     if "mydocker" not in victims and victims != "container":
@@ -151,7 +151,7 @@ def test_a_network_that_is_removed_while_it_is_used(host: Host) -> None:
         assert (done.code, done.stdout) == (1, b"")
         assert b"in use" in done.stderr
         with host.container("--network", "used") as other:
-            assert other.succeeds("busybox", "ping", "-c", "1", "-w", "20", container.address)
+            assert other.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", container.address)
     assert host.command("network", "rm", "used").code == 0
     assert not any(host.traces().values())
     assert host.command("run", "--network", "used", "alpine", "true").code == 125
@@ -267,7 +267,7 @@ def test_two_stores_with_one_path(site: Site, tmp_path: pathlib.Path, is_copy: b
             assert b"ok       strays" in other("doctor").stdout
         assert within(SOON, lambda: len(host.traces()["links"]) == 2)
         assert reaches_outside(first)
-        assert other("run", "alpine", "ping", "-c", "1", "-w", "20", OUTSIDE).code == 0
+        assert other("run", "alpine", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE).code == 0
     host.wait_until_clean()
 
 

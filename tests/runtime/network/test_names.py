@@ -65,7 +65,7 @@ def test_they_come_and_go(host: Host) -> None:
             assert hosts(web) == [*LOCAL, "10.99.0.3 www", own, f"10.99.0.2 base db {ids[0]}"]
             for name in ("base", "db", ids[0]):
                 for container in (db, web):
-                    line = container.sh(f"ping -c 1 -w 20 {name} | head -1")
+                    line = container.sh(f"ping -c 1 -w 100 -W 100 {name} | head -1")
                     assert line == f"PING {name} (10.99.0.2): 56 data bytes\n"
         wait_for(lambda: hosts(db) == alone)
 
@@ -172,7 +172,7 @@ def test_the_host_itself(host: Host) -> None:
     """`host-gateway` is the host's address in the first network, as the container reaches it."""
     with host.container("--add-host", "box:host-gateway", "--add-host", "other=10.7.7.7") as container:
         assert added(container)[:2] == ["10.88.0.1 box", "10.7.7.7 other"]
-        assert container.sh("ping -c 1 -w 20 box | grep -c '^64 bytes from 10.88.0.1'") == "1\n"
+        assert container.sh("ping -c 1 -w 100 -W 100 box | grep -c '^64 bytes from 10.88.0.1'") == "1\n"
 
 
 def test_a_root_that_cannot_be_written(host: Host) -> None:

@@ -39,7 +39,7 @@ def test_names_that_no_network_can_have(tmp_path: pathlib.Path, name: str) -> No
 def test_a_network_is_found_by_its_name_and_by_its_id(tmp_path: pathlib.Path, made: Network) -> None:
     for text in ("web", made.id, made.id[:12], made.id[:1]):
         assert networks.load(str(tmp_path), text) == made
-        with networks.Held(str(tmp_path), text) as held:
+        with networks.HeldNetwork(str(tmp_path), text) as held:
             assert (held.network, held.directory) == (made, str(tmp_path / "web"))
 
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
     with pytest.raises(StoreError, match=message) as caught:
         networks.load(str(tmp_path), "web")
     assert str(path) in caught.value.message and caught.value.hint == "remove it: mydocker network rm web"
-    with pytest.raises(StoreError, match=message), networks.Held(str(tmp_path), "web"):
+    with pytest.raises(StoreError, match=message), networks.HeldNetwork(str(tmp_path), "web"):
         pass
     assert networks.intact(str(tmp_path)) == []
     lifecycle.remove(str(tmp_path), "web")
@@ -123,20 +123,24 @@ def test_a_file_that_never_ends_is_not_read(tmp_path: pathlib.Path, made: Networ
 def test_a_held_network_cannot_be_removed(tmp_path: pathlib.Path, made: Network) -> None:
     """Until it is let go, the removal waits; a container that comes too late finds none."""
     code = "import sys\nfrom mydocker.runtime.network import lifecycle\nlifecycle.remove(sys.argv[1], 'web')"
-    with networks.Held(str(tmp_path), "web"):
+    with networks.HeldNetwork(str(tmp_path), "web"):
         removal = subprocess.Popen([sys.executable, "-P", "-c", code, str(tmp_path)])
         wait_for(lambda: "lock_inode_wait" in pathlib.Path(f"/proc/{removal.pid}/wchan").read_text())
         assert networks.load(str(tmp_path), "web") == made and removal.poll() is None
     assert removal.wait() == 0
-    with pytest.raises(NetworkError, match="there is no network web"), networks.Held(str(tmp_path), "web"):
+    with pytest.raises(NetworkError, match="there is no network web"), networks.HeldNetwork(str(tmp_path), "web"):
         pass
 
 
 def test_a_network_is_held_by_many_or_by_one(tmp_path: pathlib.Path, made: Network) -> None:
     path = str(tmp_path / "web")
-    with networks.Held(str(tmp_path), "web"), networks.Held(str(tmp_path), "web"), pytest.raises(BlockingIOError):
+    with (
+        networks.HeldNetwork(str(tmp_path), "web"),
+        networks.HeldNetwork(str(tmp_path), "web"),
+        pytest.raises(BlockingIOError),
+    ):
         fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with networks.Held(str(tmp_path), "web", exclusive=True), pytest.raises(BlockingIOError):
+    with networks.HeldNetwork(str(tmp_path), "web", exclusive=True), pytest.raises(BlockingIOError):
         fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 

@@ -18,7 +18,7 @@ mount -t tmpfs host "$0"; mount --make-shared "$0"
 mkdir "$0/private" "$0/late" "$0/own"
 mount -t tmpfs private "$0/private"; mount --make-private "$0/private"
 "$@" &
-for try in $(seq 500); do ! [ -e "$0/ready" ] || break; sleep 0.02; done
+for try in $(seq 10000); do ! [ -e "$0/ready" ] || break; sleep 0.02; done
 mkdir "$0/late/host"; mount -t tmpfs late "$0/late/host"; touch "$0/go"
 code=0; wait $! || code=$?
 cut -d' ' -f5 /proc/self/mountinfo | grep "^$0/" | sed "s,^$0,host," | sort
@@ -34,7 +34,7 @@ cut -d' ' -f5 /proc/self/mountinfo | grep ^/v/ | sort
 def _run(alpine: Command, top: pathlib.Path, *words: str, starts: bool = True) -> tuple[set[str], str]:
     """What is mounted below /v in the container and below the host's directory in the end; and the errors. One that
     never STARTS is not waited for."""
-    host = HOST if starts else HOST.replace("seq 500", "seq 1")
+    host = HOST if starts else HOST.replace("seq 10000", "seq 1")
     script = replace(alpine, prefix=["unshare", "--mount", "sh", "-c", host, str(top)])
     done = script("run", "--privileged", *words)
     return set(done.stdout.decode().split()), done.stderr.decode()

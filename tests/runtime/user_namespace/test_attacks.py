@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 from lab.command import Command
+from lab.processes import within
 
 from .conftest import FIRST, GROUPS, MAP
 
@@ -84,6 +85,7 @@ def test_two_with_automatic_ranges_are_strangers(ranged: Command, ended: list[st
     options = (*NONE, "--userns", "auto", "--pid", "host", "-v", f"{shared}:/host")
     done = ranged("run", "-d", "--name", "victim", *options, "owned", "sh", "-c", script)
     assert done.code == 0, done
+    assert within(100, lambda: ranged("exec", "victim", "cat", "/host/mine").stdout == b"mine\n")
     pid = json.loads(ranged("inspect", "victim").stdout)[0]["State"]["Pid"]
     attack = (
         f"exec 2>&1; kill -9 {pid} && echo DONE; ls /proc/{pid}/root/ && echo DONE; cat /host/mine && echo DONE; id -u"

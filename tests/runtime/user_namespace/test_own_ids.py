@@ -45,7 +45,7 @@ def _started(alpine: Command, ended: list[str], name: str, *words: str) -> pathl
     ended.append(name)
     done = alpine("run", "-d", "--name", name, *words)
     assert done.code == 0, done
-    assert within(10, lambda: alpine("exec", name, "test", "-e", "/ready").code == 0)
+    assert within(100, lambda: alpine("exec", name, "test", "-e", "/ready").code == 0)
     [found] = alpine.store.glob(f"background/{done.stdout.decode()[:12]}/scratch/upper")
     return found
 
@@ -93,7 +93,8 @@ def test_commands_in_it(alpine: Command, ended: list[str]) -> None:
     said = _said(alpine, "exec", "-u", "guest", "inside", "sh", "-c", "id -u; cat /srv/owned > /dev/stdout; id -G")
     assert said.split() == ["405", "owned", "100"]
     assert b"does not exist" in alpine("exec", "-u", "5000", "inside", "true").stderr
-    assert _said(alpine, "top", "inside", "-eo", "uid,pid,comm").split()[-3::2] == [str(FIRST), "sleep"]
+    words = ("top", "inside", "-eo", "uid,pid,comm")
+    assert within(100, lambda: _said(alpine, *words).split()[-3::2] == [str(FIRST), "sleep"])
     status = pathlib.Path(f"/proc/{_pid(alpine, 'inside')}/status").read_text()
     assert [line.split()[1:] for line in status.splitlines() if line.startswith(("Uid", "Gid"))] == [
         [str(FIRST)] * 4,
@@ -110,7 +111,7 @@ def test_a_terminal_belongs_to_its_user(alpine: Command) -> None:
     with screen() as at:
         process = start_at(at, alpine, "run", *options, "owned", "stat", "-c", "owner %u:%g", "/dev/pts/0")
         assert at.until(rb"owner (\S+)")[1] == b"405:5"
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=100) == 0
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -119,7 +120,7 @@ def test_copies_changes_and_layers_have_the_owners_of_the_inside(
 ) -> None:
     name = f"copied-{runs}".lower()
     script = (
-        "touch /ready; chown 7:8 /data; rm /srv/removed; test -e /mine || { echo > /mine; chown guest:mail /mine; }"
+        "chown 7:8 /data; rm /srv/removed; test -e /mine || { echo > /mine; chown guest:mail /mine; }; touch /ready"
     )
     _started(alpine, ended, name, *NONE, *MAP, "owned", "sh", "-c", f"{script}; exec sleep 600")
     if not runs:
@@ -181,12 +182,12 @@ def test_a_network_belongs_to_it(alpine: Command) -> None:
 
 
 def test_a_published_port_reaches_it(alpine: Command, ended: list[str]) -> None:
-    script = "touch /ready; httpd -p 80 -h /srv; exec sleep 600"
+    script = "httpd -p 80 -h /srv; touch /ready; exec sleep 600"
     _started(
         alpine, ended, "served", "-p", "127.0.0.1::80", *MAP, "owned", "sh", "-c", f"chmod 644 /srv/owned; {script}"
     )
     address = _said(alpine, "port", "served", "80").strip()
-    with urllib.request.urlopen(f"http://{address}/owned", timeout=10) as page:
+    with urllib.request.urlopen(f"http://{address}/owned", timeout=100) as page:
         assert page.read() == b"owned\n"
     assert "CPU" in _said(alpine, "stats", "--no-stream", "served")
 

@@ -25,6 +25,6 @@ def kept_by_user(second_user: Command) -> Iterator[Command]:
 def remove_all(mydocker: Command) -> None:
     ids = mydocker("ps", "-aq").stdout.decode().split()
     if ids:
-        removed = mydocker("rm", "-f", *ids, timeout=100)
+        removed = mydocker("rm", "-f", *ids, timeout=240)
         assert removed.code == 0, removed
     assert mydocker("ps", "-aq").stdout == b""

@@ -8,6 +8,7 @@ import os
 import pathlib
 import pwd
 import re
+import select
 import signal
 import socket
 import stat
@@ -67,7 +68,7 @@ def test_what_it_has_of_its_caller(kept: Command, tmp_path: pathlib.Path) -> Non
             cwd=tmp_path,
             pass_fds=(file.fileno(), *pipe),
             capture_output=True,
-            timeout=60,
+            timeout=240,
         )
         assert started.returncode == 0, started
     directory = kept.store / "background" / started.stdout.decode()[:12]
@@ -94,7 +95,7 @@ def test_what_it_has_of_its_caller(kept: Command, tmp_path: pathlib.Path) -> Non
 def test_its_memory(kept: Command) -> None:
     directory = run(kept, "small")
     pid = keeper(directory)
-    assert within(20, lambda: kept("logs", "small").stdout == b"begun\n")
+    assert within(200, lambda: kept("logs", "small").stdout == b"begun\n")
     for process in (pid, cleanup_process(pid)):
         assert own_memory(process) < OWN_MEMORY
 
@@ -104,7 +105,7 @@ def test_its_memory_stays_the_same_whatever_the_container_writes(kept: Command) 
     script = "head -c 30000000 /dev/zero; head -c 30000000 /dev/urandom; echo; echo done >&2; sleep 1000"
     options = ("--log-opt", "max-size=1m", "--log-opt", "max-file=2", "alpine")
     directory = run(kept, "flood", *options, "sh", "-c", script)
-    assert within(90, lambda: b"done\n" in kept("logs", "--tail", "5", "flood").stderr)
+    assert within(200, lambda: b"done\n" in kept("logs", "--tail", "5", "flood").stderr)
     assert own_memory(keeper(directory)) < OWN_MEMORY
     assert sum(path.stat().st_size for path in (directory / "logs").iterdir()) <= 2_000_000
 
@@ -116,9 +117,12 @@ def _sleeps(directory: pathlib.Path) -> None:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         return re.findall(r"ctxt_switches:\s+(\d+)", status)
 
-    before = turns()
-    time.sleep(3)
-    assert turns() == before
+    def is_quiet() -> bool:
+        before = turns()
+        time.sleep(3)
+        return turns() == before
+
+    assert within(200, is_quiet)  # the start may not have been over
 
 
 @root
@@ -127,7 +131,6 @@ def test_it_sleeps_while_nothing_happens(kept: Command, options: tuple[str, ...]
     """Also where the container has closed its terminal."""
     command = ("sh", "-c", "exec sleep 1000 <&- >&- 2>&-")
     directory = run(kept, "asleep", *options, "alpine", *command)
-    time.sleep(1)
     _sleeps(directory)
 
 
@@ -142,23 +145,31 @@ def test_it_has_no_zombies(kept: Command) -> None:
     assert not [child for child in children if "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text()]
 
 
+def _kill(pid: int) -> None:
+    """Kill process PID; return once it has ended, a moment after the signal."""
+    watch = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([watch], [], [])
+    os.close(watch)
+
+
 def _killed(mydocker: Command, *, both: bool) -> None:
     directory = run(mydocker, "victim")
     pid, first = keeper(directory), int(field(mydocker, "victim", "{{.State.Pid}}"))
     waiting = mydocker.start("wait", "victim")
     following = mydocker.start("logs", "-f", "victim")
-    time.sleep(1)
+    assert following.stdout and following.stdout.readline() == b"begun\n"
     other = cleanup_process(pid)
-    os.kill(pid, signal.SIGKILL)
+    _kill(pid)
     if both:
-        os.kill(other, signal.SIGKILL)
+        _kill(other)
     assert field(mydocker, "victim", "{{.State.Status}} {{.State.ExitCode}} {{.State.Pid}}") == "exited 137 0"
     assert mydocker("ps", "-q").stdout == b""
-    assert waiting.communicate(timeout=120) == (b"137\n", b"") and waiting.returncode == 0
-    assert following.communicate(timeout=120)[0] == b"begun\n"
+    assert waiting.communicate(timeout=240) == (b"137\n", b"") and waiting.returncode == 0
+    assert following.communicate(timeout=240)[0] == b""
     assert mydocker("logs", "victim").stdout == b"begun\n" and mydocker("wait", "victim").stdout == b"137\n"
     assert mydocker("stop", "victim").code == 0 and mydocker("kill", "victim").code == 1
-    assert within(20, lambda: not pathlib.Path(f"/proc/{first}").exists())
+    assert within(200, lambda: not pathlib.Path(f"/proc/{first}").exists())
     started = mydocker("start", "victim")
     assert started.code == 0, started
     assert field(mydocker, "victim", "{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}") == "running 0"
@@ -176,7 +187,7 @@ def test_a_keeper_that_is_killed(kept: Command, both: bool) -> None:
 def test_one_to_be_removed_whose_keeper_is_killed_is_gone(kept: Command) -> None:
     directory = run(kept, "brief", "--rm", *STAYS)
     os.kill(keeper(directory), signal.SIGKILL)
-    assert within(20, lambda: kept("ps", "-aq").stdout == b"") and not directory.exists()
+    assert within(200, lambda: kept("ps", "-aq").stdout == b"") and not directory.exists()
     run(kept, "brief")
 
 
@@ -186,14 +197,14 @@ def test_a_command_that_is_killed_while_it_starts_one_leaves_nothing_half_done(k
         process = kept.start("run", "-d", "--name", f"k{tenth}", *STAYS)
         time.sleep(tenth * 0.04)
         process.kill()
-        process.communicate(timeout=120)
+        process.communicate(timeout=240)
     run(kept, "after")
     for name in kept("ps", "-a", "--format", "{{.Names}}").stdout.decode().split():
         assert field(kept, name, "{{.State.Status}}") in ("created", "running")
         assert kept("rm", "-f", name).code == 0
     directory = kept.store / "background"
     assert [path.name for path in directory.iterdir()] == ["names"]
-    assert within(20, lambda: not list((kept.store / "containers").iterdir()))
+    assert within(200, lambda: not list((kept.store / "containers").iterdir()))
 
 
 @root
@@ -209,7 +220,7 @@ def test_a_keeper_that_was_stopped_holds_up_no_command_for_ever(kept: Command) -
             for process in running:
                 _, complaint = process.communicate(timeout=240)
                 assert process.returncode in (1, 125) and b"the keeper of the container does not answer" in complaint
-            assert removal.communicate(timeout=90) == (b"removed\n", b"") and removal.returncode == 0
+            assert removal.communicate(timeout=240) == (b"removed\n", b"") and removal.returncode == 0
     finally:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -273,7 +284,7 @@ def test_what_is_no_request_is_refused(kept: Command) -> None:
     requests += [b'{"do": "stop", "timeout": "x"}', b'{"do": "stop", "signal": [1]}', b'{"do": "stop", "signal": 1e99}']
     for request in requests:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.settimeout(30)
+            connection.settimeout(240)
             connection.connect(f"/proc/self/fd/{handle}/control")
             connection.send(request)
             assert "refused" in json.loads(connection.recv(1 << 16)), request
@@ -286,6 +297,7 @@ def test_a_full_disk(kept: Command, tmp_path: pathlib.Path) -> None:
     """Where the store is full, what becomes of the container is written down all the same."""
     directory = run(kept, "full", "alpine", "sh", "-c", "trap 'exit 5' TERM; while :; do echo line; sleep 0.05; done")
     logs = directory / "logs"
+    assert within(200, lambda: kept("logs", "full").stdout != b"")  # its trap is set
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", logs], check=True)
     try:
         with open(logs / "filler", "wb", buffering=0) as file, pytest.raises(OSError):
@@ -334,5 +346,5 @@ def test_many_containers_at_once(kept: Command) -> None:
         assert process.returncode == 0, complaint
     ids = kept("ps", "-q").stdout.decode().split()
     assert len(ids) == 20
-    stopped = kept("stop", "-t", "0", *ids, timeout=100)
+    stopped = kept("stop", "-t", "0", *ids, timeout=240)
     assert stopped.code == 0 and kept("ps", "-q").stdout == b""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from lab.command import Command, Result
-from lab.processes import within
+from lab.processes import wait_for, within
 
 root = pytest.mark.root
 rootless = pytest.mark.rootless
@@ -52,7 +52,7 @@ def output(mydocker: Command, *arguments: str) -> bytes:
 def _whole_life(mydocker: Command) -> None:
     id_ = run(mydocker, "--name", "life", "alpine", *STAYS)
     assert output(mydocker, "ps", "-q", "--no-trunc").decode() == f"{id_}\n"
-    assert within(20, lambda: output(mydocker, "logs", "life") == b"begun\n")
+    assert within(200, lambda: output(mydocker, "logs", "life") == b"begun\n")
     running = state(mydocker, "life")
     assert (running["Status"], running["Running"], running["ExitCode"]) == ("running", True, 0)
     assert pathlib.Path(f"/proc/{running['Pid']}").exists()
@@ -65,9 +65,10 @@ def _whole_life(mydocker: Command) -> None:
     assert output(mydocker, "wait", "life") == b"7\n"
     assert output(mydocker, "start", "life") == b"life\n"
     assert output(mydocker, "exec", "life", "cat", "/file") == b"kept\n"
+    assert within(200, lambda: output(mydocker, "logs", "life") == b"begun\n" * 2)
     assert output(mydocker, "restart", "life") == b"life\n"
     assert output(mydocker, "exec", "life", "cat", "/file") == b"kept\n"
-    assert output(mydocker, "logs", "life") == b"begun\n" * 3
+    assert within(200, lambda: output(mydocker, "logs", "life") == b"begun\n" * 3)
     refused = mydocker("rm", "life")
     assert (refused.code, refused.stdout) == (1, b"") and b"container life is running" in refused.stderr
     assert output(mydocker, "kill", "life") == b"life\n"
@@ -140,13 +141,13 @@ def test_what_is_killed_can_be_removed_at_once(kept: Command) -> None:
         ((), STAYS, (), 7),
         ((), STAYS, ("-s", "KILL"), 137),
         ((), ("sleep", "3600"), (), 137),  # PID 1 has no handler
-        (("--stop-signal", "USR1"), ("sh", "-c", "trap 'exit 9' USR1; while :; do sleep 0.1; done"), (), 9),
-        ((), ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"), ("-t", "0"), 137),
-        ((), ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"), ("-t", "1"), 137),
-        (("--stop-timeout", "1"), ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"), (), 137),
-        ((), ("sh", "-c", "trap 'sleep 2; exit 3' TERM; while :; do sleep 0.1; done"), ("-t", "-1"), 3),
-        ((), ("sh", "-c", "trap 'sleep 2; exit 3' TERM; while :; do sleep 0.1; done"), ("-t", "1e15"), 3),
-        (("--init",), ("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"), (), 3),
+        (("--stop-signal", "USR1"), ("sh", "-c", "trap 'exit 9' USR1; echo begun; while :; do sleep 0.1; done"), (), 9),
+        ((), ("sh", "-c", "trap '' TERM; echo begun; while :; do sleep 0.1; done"), ("-t", "0"), 137),
+        ((), ("sh", "-c", "trap '' TERM; echo begun; while :; do sleep 0.1; done"), ("-t", "1"), 137),
+        (("--stop-timeout", "1"), ("sh", "-c", "trap '' TERM; echo begun; while :; do sleep 0.1; done"), (), 137),
+        ((), ("sh", "-c", "trap 'sleep 2; exit 3' TERM; echo begun; while :; do sleep 0.1; done"), ("-t", "-1"), 3),
+        ((), ("sh", "-c", "trap 'sleep 2; exit 3' TERM; echo begun; while :; do sleep 0.1; done"), ("-t", "1e15"), 3),
+        (("--init",), ("sh", "-c", "trap 'exit 3' TERM; echo begun; while :; do sleep 0.1; done"), (), 3),
         (("--restart", "always"), STAYS, (), 7),
     ],
 )
@@ -154,7 +155,7 @@ def test_stopping(
     kept: Command, options: tuple[str, ...], command: tuple[str, ...], arguments: tuple[str, ...], code: int
 ) -> None:
     run(kept, "--name", "stopped", *options, "alpine", *command)
-    time.sleep(0.3)  # the shell sets its trap
+    assert command[0] != "sh" or within(200, lambda: output(kept, "logs", "stopped") == b"begun\n")  # its trap is set
     assert output(kept, "stop", *arguments, "stopped") == b"stopped\n"
     found = state(kept, "stopped")
     assert (found["Status"], found["ExitCode"]) == ("exited", code)
@@ -163,12 +164,12 @@ def test_stopping(
 @root
 def test_a_second_stop_may_be_sooner(kept: Command) -> None:
     run(kept, "--name", "slow", "alpine", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done")
-    assert within(20, lambda: kept("logs", "slow").stdout == b"ready\n")
+    assert within(200, lambda: kept("logs", "slow").stdout == b"ready\n")
     first = kept.start("stop", "-t", "-1", "slow")
     time.sleep(0.5)
     assert first.poll() is None
     assert output(kept, "stop", "-t", "1", "slow") == b"slow\n"
-    assert first.communicate(timeout=120) == (b"slow\n", b"")
+    assert first.communicate(timeout=240) == (b"slow\n", b"")
 
 
 @root
@@ -206,7 +207,7 @@ def test_an_image_that_does_not_exist_leaves_no_container(kept: Command) -> None
 @root
 def test_the_container_removes_itself(kept: Command) -> None:
     run(kept, "--rm", "--name", "gone", "alpine", "true")
-    assert within(20, lambda: kept("ps", "-aq").stdout == b"")
+    assert within(200, lambda: kept("ps", "-aq").stdout == b"")
     run(kept, "--rm", "--name", "gone", "alpine", *STAYS)
     output(kept, "stop", "gone")
     assert output(kept, "ps", "-aq") == b""
@@ -252,10 +253,14 @@ def test_a_name_is_had_once(kept: Command) -> None:
 @root
 @pytest.mark.parametrize("arguments", [("run", "-d"), ("create",), ("run",)])
 def test_a_race_for_a_name_has_one_winner(kept: Command, arguments: tuple[str, ...]) -> None:
-    racing = [kept.start(*arguments, "--name", "race", "alpine", "sleep", "5") for _ in range(12)]
+    racing = [kept.start(*arguments, "--name", "race", "alpine", "sleep", "1000") for _ in range(12)]
+    wait_for(lambda: sum(process.poll() is not None for process in racing) >= 11)
+    if arguments == ("run",):
+        [winner] = [process for process in racing if process.poll() is None]
+        winner.terminate()
     results = [(process.communicate(timeout=240), process.returncode) for process in racing]
-    losers = [err for (_, err), code in results if code != 0]
-    assert len(losers) == 11 and all(b"the name 'race' is in use" in err for err in losers)
+    losers = [err for (_, err), code in results if b"the name 'race' is in use" in err and code != 0]
+    assert len(losers) == 11 and (arguments == ("run",) or [code for _, code in results].count(0) == 1), results
 
 
 @root
@@ -293,9 +298,9 @@ def test_restart_policies_that_end(kept: Command, policy: str, script: str, stat
 @pytest.mark.parametrize("policy", ["always", "unless-stopped", "on-failure"])
 def test_stopped_during_the_pause_before_the_next_start(kept: Command, policy: str) -> None:
     run(kept, "--name", "loop", "--restart", policy, "alpine", "sh", "-c", "echo run; exit 1")
-    assert within(20, lambda: inspected(kept, "loop")["RestartCount"] >= 4)  # the pause is 1.6 s and more
-    assert within(20, is_in(kept, "loop", "restarting"))
-    assert re.fullmatch(rb"Restarting \(1\) .* ago\n", output(kept, "ps", "--format", "{{.Status}}"))
+    assert within(200, lambda: inspected(kept, "loop")["RestartCount"] >= 5)  # the pause is 3.2 s and more
+    pattern = re.compile(rb"Restarting \(1\) .* ago\n")
+    assert within(200, lambda: bool(pattern.fullmatch(output(kept, "ps", "--format", "{{.Status}}"))))
     assert output(kept, "stop", "loop") == b"loop\n"
     found = state(kept, "loop")
     assert (found["Status"], found["ExitCode"], found["Restarting"]) == ("exited", 1, False)
@@ -313,9 +318,9 @@ def test_restarts_leave_nothing_open(kept: Command) -> None:
         """The fewest: it may just have been started again."""
         return min(len(list((keeper / "fd").iterdir())) for _ in range(200) if not time.sleep(0.01))
 
-    assert within(20, lambda: inspected(kept, "leak")["RestartCount"] >= 2)
+    assert within(200, lambda: inspected(kept, "leak")["RestartCount"] >= 2)
     before = open_files()
-    assert within(40, lambda: inspected(kept, "leak")["RestartCount"] >= 6)
+    assert within(200, lambda: inspected(kept, "leak")["RestartCount"] >= 6)
     assert open_files() == before
 
 
@@ -373,10 +378,10 @@ def test_a_healthcheck_of_the_command_line(mydocker: Command) -> None:
     often = ("--health-interval", "100ms", "--health-retries", "2", "--network", "none")
     run(mydocker, "--name", "checked", *often, "--health-cmd", "test -e /srv/well || exit 7", "alpine", "sleep", "1000")
     run(mydocker, "--name", "unchecked", "--no-healthcheck", "--network", "none", "alpine", "sleep", "1000")
-    assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "unhealthy")
+    assert within(200, lambda: state(mydocker, "checked")["Health"]["Status"] == "unhealthy")
     assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 7, "Output": "exit code 7"}]
     assert output(mydocker, "exec", "checked", "touch", "/srv/well") == b""
-    assert within(30, lambda: state(mydocker, "checked")["Health"]["Status"] == "healthy")
+    assert within(200, lambda: state(mydocker, "checked")["Health"]["Status"] == "healthy")
     assert state(mydocker, "checked")["Health"]["Log"] == [{"ExitCode": 0, "Output": ""}]
     assert "Health" not in state(mydocker, "unchecked")
     output(mydocker, "rm", "-f", "checked", "unchecked")

@@ -84,6 +84,7 @@ def test_docker_file_that_is_none(tmp_path: Path) -> None:
         ("HOST\nNOPE\nEMPTY # x", {"HOST": "here", "EMPTY": ""}),
         ("A=\r\nB=1\r\n", {"A": "", "B": "1"}),
         ("exported=1", {"exported": "1"}),
+        ('HASH=$2y$10$.x\nB=a$\nC="^$5 $(x) $"', {"HASH": "$2y$10$.x", "B": "a$", "C": "^$5 $(x) $"}),
     ],
 )
 def test_compose_file(text: str, values: dict[str, str]) -> None:

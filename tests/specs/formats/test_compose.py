@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from lab.command import Command
 
 from mydocker.errors import SpecError
 from mydocker.specs.load.load import load_files
-from mydocker.specs.load.profiles import take_part
+from mydocker.specs.load.profiles import refuse_absent, select, take_part
 from mydocker.specs.model import BindMount, ContainerSpec, FilesystemMount, TmpfsMount, VolumeMount
 from mydocker.specs.model.case import CaseSpec
 from mydocker.specs.model.parts import Logging, NetworkAttachment, NetworkDefinition, Port, RestartPolicy, Service
@@ -379,6 +380,11 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          "  f: {image: a, container_name: 'x'}",
          ["3:33: container_name 'x' is also that of service 'a'",
           "7:33: container_name 'x' is also that of service 'a'"]),
+        ("services:\n  a: {image: a, container_name: x, profiles: [p]}\n"
+         "  b: {image: a, container_name: x, profiles: [q, p]}\n  c: {image: a, container_name: x, profiles: [r]}\n"
+         "  d: {image: a, container_name: x, profiles: []}",
+         ["3:33: container_name 'x' is also that of service 'a'",
+          "5:33: container_name 'x' is also that of service 'a'"]),
         ("services:\n  web: {image: a, links: [db], volumes_from: [db]}",
          ["2:27: there is no service 'db'", "2:32: there is no container called 'db'"]),
         ("services:\n  web: {image: a, links: [bd, db:x, job:x, host:y, [z]]}\n  db: {image: a, links: x}\n"
@@ -470,13 +476,15 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "3:110: driver_opts 'size' is not supported: expected type, o, device"]),
         ("services:\n  web: {image: a, volumes: ['data:/v']}\nvolumes: {data: {external: maybe}}",
          ["3:28: expected true or false, not 'maybe'"]),
-        ("services:\n  web: {image: a, volumes: ['v:/v:bad', 'w:/w:O']}\n"
+        ("services:\n  web: {image: a, volumes: ['v:/v:U', 'w:/w:O']}\n"
          "volumes: {v: {external: true}, w: {driver_opts: {o: bind, device: /d}}}",
-         ["2:29: volume 'v:/v:bad': unknown option 'bad'",
-          "2:41: option 'O' is not for 'w', which is external or has driver_opts"]),
+         ["2:29: volume 'v:/v:U': option 'U' is not supported",
+          "2:39: option 'O' is not for 'w', which is external or has driver_opts"]),
         ("services:\n  web: {image: a, pid: 'service:', ipc: 'service:x'}",
          ["2:24: 'service:': expected service:NAME", "2:36: there is no container called 'x'"]),
         ("db: {image: a}\nweb: {build: .}",
+         ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
+        ("db: {image: a}\nweb: {extends: {file: b.yml, service: web}}",
          ["1:1: a file of Compose's first format: put its services below a key 'services', and volumes at the top"]),
         ("services:\n  web: {image: a, deploy: {resources: {limits: {cpu: 1}}}}",
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
@@ -490,7 +498,7 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
           "2:76: options of ipam are not supported", "2:85: expected a mapping"]),
         ("services: {web: {image: a}}\nnetworks: {a: {ipam: {config: [{subnet: 10.0.0.1/24}, {gateway: 10.0.0.1}, {"
          "subnet: 10.1.0.0/24, gateway: 10.2.0.1}, {subnet: 10.3.0.0/24}, {subnet: 10.4.0.0/24, aux_addresses: {}}]}}}",
-         ["2:32: '10.0.0.1/24' is not a subnet (expected ADDRESS/BITS, such as 10.5.0.0/24)",
+         ["2:32: '10.0.0.1/24' is not a subnet (it should be 10.0.0.0/24)",
           "2:55: a pool of addresses needs its subnet",
           "2:76: the gateway 10.2.0.1 is not in the subnet 10.1.0.0/24",
           "2:141: more than one subnet of a kind is not supported"]),
@@ -526,10 +534,10 @@ def test_a_compose_file_runs(alpine: Command, here: Path) -> None:
     Path("compose.yaml").write_text(
         "services:\n"
         "  second:\n    image: alpine\n    env_file: site.env\n"
-        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; ping -c 1 -W 5 first > /dev/null; echo $$?']\n"
+        "    command: ['sh', '-c', 'echo $$WHO; cat /data/note; ping -c 1 -W 60 first > /dev/null; echo $$?']\n"
         "    volumes: ['notes:/data:ro']\n    depends_on: {first: {condition: service_healthy}}\n"
-        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note; sleep 60'\n"
-        "    volumes: ['notes:/data']\n    healthcheck: {test: test -s /data/note, interval: 0.1s}\n"
+        "  first:\n    image: alpine\n    command: sh -c 'echo written > /data/note; sleep 1000'\n"
+        "    volumes: ['notes:/data']\n    healthcheck: {test: test -s /data/note, interval: 0.1s, retries: 3000}\n"
         "    stop_signal: KILL\n"
         "volumes: {notes: }\n"
     )
@@ -571,6 +579,62 @@ def test_what_has_no_effect_is_named() -> None:
         "7:69: aux_addresses are not kept free: a container without an address of its own may get one",
         "8:23: labels of volumes are not kept",
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept", "warnings"),
+    [
+        ("'data:/x:roz'", "'data:/x'", ["unknown option 'roz' has no effect: what it mounts is writable"]),
+        ("'./d:/x:ro,Z,what'", "'./d:/x:ro'", ["unknown option 'what' has no effect"]),
+        ("'data:/x:rshared,ro'", "'data:/x:ro'", ["option 'rshared' is for a path of the host, and has no effect"]),
+        ("'./d:/x:nocopy'", "'./d:/x'", ["option 'nocopy' is for a volume with a name, and has no effect"]),
+        ("'./d:/x:ro,rw'", "'./d:/x:rw'", []),
+        ("'./d:/x:rw,ro,private,shared'", "'./d:/x:ro,shared'", []),
+        ("'ext:/x:roz,ro'", "'ext:/x:ro'", ["unknown option 'roz' has no effect"]),
+        ("{type: bind, source: ./d, target: /x, volume: {nocopy: true}}", "'./d:/x'",
+         ["'volume' does not go with type 'bind', and has no effect"]),
+        ("{type: volume, source: data, target: /x, bind: {propagation: shared}}", "'data:/x'",
+         ["'bind' does not go with type 'volume', and has no effect"]),
+    ],
+)  # fmt: skip
+def test_what_compose_passes_over_in_a_volume_is_a_warning(entry: str, kept: str, warnings: list[str]) -> None:
+    said: list[str] = []
+    found = []
+    for text in (entry, kept):
+        document = f"services:\n  web:\n    image: a\n    volumes:\n    - {text}\n"
+        Path("compose.yaml").write_text(f"{document}volumes: {{data: , ext: {{external: true}}}}\n")
+        found += load_files(["compose.yaml"], environ={}, warn=said.append)
+    assert found[0].container == found[1].container
+    assert [line.partition(": ")[2].partition(": ")[2] for line in said] == warnings
+
+
+def test_services_of_different_profiles_may_have_one_name() -> None:
+    """One is there in place of the other, as for Compose."""
+    specs = load(
+        "services:\n  cpu: {image: a, container_name: x, profiles: [cpu]}\n"
+        "  gpu: {image: b, container_name: x, profiles: [gpu]}\n"
+    )
+    assert [spec.name for spec in select(specs, frozenset({"gpu"}))] == ["gpu"]
+    for judge in (lambda: select(specs, frozenset({"*"})), lambda: refuse_absent(specs)):
+        with pytest.raises(SpecError) as caught:
+            judge()
+        assert caught.value.problems == (
+            "compose.yaml:3: container_name 'x' is also that of service 'cpu', whose profile is active too",
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("echo ^x$$ $(y) $5", "echo ^x$ $(y) $5"), ("a${V:-$(b) c$}", "a$(b) c$"), ("$V", "v")]
+)
+def test_a_dollar_that_begins_no_variable_is_one(text: str, value: str) -> None:
+    document = f"services: {{web: {{image: a, command: [{json.dumps(text)}]}}}}"
+    [spec] = load(document, V="v" if text == "$V" else "")
+    assert spec.container.command == (value,)
+
+
+@pytest.mark.parametrize(("key", "default"), [("container_name: '$V'", ""), ("logging: {driver: '$V'}", "logging: {}")])
+def test_empty_text_is_the_default(key: str, default: str) -> None:
+    assert service(key, V="") == service(default)
 
 
 def test_of_equal_entries_the_last_one_counts() -> None:

@@ -742,14 +742,14 @@ def test_a_unit_runs_is_tested_explained_and_printed(alpine: Command, here: Path
 @pytest.mark.root
 def test_units_that_need_each_other(alpine: Command, here: Path) -> None:
     Path("db.container").write_text(
-        "[Container]\nImage=alpine\nContainerName=base\nExec=sh -c 'touch /data/up; exec sleep 100'\n"
+        "[Container]\nImage=alpine\nContainerName=base\nExec=sh -c 'touch /data/up; exec sleep 1000'\n"
         f"Volume={here}:/data\nStopSignal=KILL\n"
     )
     Path("web.container").write_text(
         "[Unit]\nRequires=db.container x.target\nAfter=db.container x.service\nWants=log.container\n[Container]\n"
         f"Image=alpine\nVolume={here}:/data\nExec=sh -c 'until [ -e /data/up ]; do sleep 0.05; done; echo answers'\n"
     )
-    Path("log.container").write_text("[Container]\nImage=alpine\nExec=sleep 100\nStopSignal=KILL\n")
+    Path("log.container").write_text("[Container]\nImage=alpine\nExec=sleep 1000\nStopSignal=KILL\n")
     done = alpine("up", "--abort-on-container-exit", "web.container", "db.container", cwd=here)
     assert (done.stdout, done.code) == (b"web   | answers\n", 0), done
     done = alpine("up", "--abort-on-container-exit", "web.container", cwd=here)  # which takes the others with it

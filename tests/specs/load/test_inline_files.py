@@ -147,7 +147,7 @@ def test_a_script_gives_the_same(alpine: Command, here: Path) -> None:
     (here / "a.yaml").write_text(SEEN)
     script = alpine("explain", "--shell", "a.yaml", cwd=here, env={"TOKEN": "s3cret"}).stdout.decode()
     secret = {"secret_key": "s3cret"}  # which the script does not hold
-    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, env={**os.environ, **secret})
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=240, env={**os.environ, **secret})
     assert done.stdout == b"one\nrun\nlisten 80\xff\n400 65534 65534\ns3cret\none\n", done
 
 

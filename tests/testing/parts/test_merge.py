@@ -46,13 +46,13 @@ retries: 1
 name: looks inside
 image: alpine
 command: [sh, -c, 'echo in > /srv/x; sleep 1000']
-expect: {within: 20s, exec: [{command: cat /srv/x, stdout: "in\\n"}]}
+expect: {within: 200s, exec: [{command: cat /srv/x, stdout: "in\\n"}]}
 """
 SERVICES = """
 name: db
 image: alpine
 command: [sh, -c, 'touch /srv/ready; exec sleep 1000']
-healthcheck: {test: test -e /srv/ready, interval: 100ms, retries: 300}
+healthcheck: {test: test -e /srv/ready, interval: 100ms, retries: 3000}
 ---
 name: first
 image: alpine

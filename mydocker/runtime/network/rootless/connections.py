@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mydocker.runtime.network import Lease, Network, PublishedPort
-    from mydocker.runtime.network.networks import Held
+    from mydocker.runtime.network.networks import HeldNetwork
     from mydocker.runtime.plan import LaunchPlan
 
 
@@ -53,7 +53,7 @@ class RootlessConnections(Connections):
     def forward(self, lease: Lease) -> None:
         """Nothing: what comes to the host's ports is in another network namespace, and all of it takes the relay."""
 
-    def bring_up(self, held: Held) -> tuple[Link, Network, None]:
+    def bring_up(self, held: HeldNetwork) -> tuple[Link, Network, None]:
         def act() -> bytes:
             link, _ = up_and_down.ensure_up(held.directory, held.network, lock=held.lock)
             return f"{link.index} {link.mtu}".encode()

@@ -29,7 +29,7 @@ def _is_emptied(directory: str, network: Network) -> bool:
     if not _is_up(f"{directory}/{network.name}", network) or ruleset.is_complete(network.interface):
         return False
     try:
-        with networks.Held(directory, network.name, exclusive=True) as held:
+        with networks.HeldNetwork(directory, network.name, exclusive=True) as held:
             if not _is_up(held.directory, held.network) or ruleset.is_complete(held.network.interface):
                 return False  # it has been taken down meanwhile, or restored
             restore_firewall(held)

@@ -107,7 +107,7 @@ def where_bridges_are(directory: str, act: Callable[[], None]) -> None:
 def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
     """Take a lease, and give the container an interface that has its addresses."""
     container = os.path.basename(run_dir)
-    with networks.Held(directory, name) as held:
+    with networks.HeldNetwork(directory, name) as held:
         if any(lease.directory == held.directory for lease in listed(run_dir)[0]):
             raise NetworkError(f"container {container} is in network {name} already")
         link, network = up_and_down.ensure_up(held.directory, held.network, lock=held.lock)
@@ -125,7 +125,7 @@ def _join(directory: str, name: str, run_dir: str, endpoint: Endpoint) -> None:
             raise (_refused(container, error) if isinstance(error, OSError) else error) from None
 
 
-def _attach(lease: Lease, link: Link, pid: int, held: networks.Held) -> None:
+def _attach(lease: Lease, link: Link, pid: int, held: networks.HeldNetwork) -> None:
     try:
         bridge.attach(lease, bridge=link, pid=pid)
     except FileNotFoundError:  # somebody has emptied the firewall

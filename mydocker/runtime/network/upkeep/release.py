@@ -10,7 +10,7 @@ from mydocker.kernel import netlink, nftables
 from mydocker.runtime.network import firewall, leases
 from mydocker.runtime.network.bridge import up_and_down
 from mydocker.runtime.network.connections import give_back, listed, read_network_line
-from mydocker.runtime.network.networks import Held, load
+from mydocker.runtime.network.networks import HeldNetwork, load
 
 
 def release_listed(run_dir: str) -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def _is_ownerless(directory: str, interface: str) -> bool:
     """Whether the network has been removed, perhaps with its store, or made again with another bridge. Else its bridge
     is taken down unless it is used, while nobody can join."""
     try:
-        with Held(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
+        with HeldNetwork(os.path.dirname(directory), os.path.basename(directory), exclusive=True) as held:
             if held.network.interface != interface:
                 return True
             leases.remove_stale(directory)

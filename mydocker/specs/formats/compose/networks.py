@@ -105,7 +105,8 @@ def network_entries(
     if _has_own_network(service.get("namespaces")):
         return
     names: list[Node] = [text_at(name, name.text)]
-    if isinstance(container_name := service.get("container_name"), Scalar):
+    container_name = service.get("container_name")
+    if isinstance(container_name, Scalar) and not is_null(container_name) and reader.text(container_name):
         names.append(container_name)
     names += aliases
     default = key_at(node or name, DEFAULT)

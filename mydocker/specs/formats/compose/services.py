@@ -167,14 +167,25 @@ def _links(services: tuple[tuple[Scalar, Node], ...], own: Declared) -> dict[str
 
 
 def _refuse_same_names(services: tuple[tuple[Scalar, Node], ...], reader: Reader) -> None:
-    """Refuse a container_name that two services have, as Compose does."""
-    taken: dict[str, str] = {}
+    """Refuse a container_name that two services have, as Compose does; services that no profile has in common may be
+    there in place of each other, which `select` judges."""
+    taken: dict[str, list[tuple[str, frozenset[str]]]] = {}
     for key, service in services:
-        for own, node in service.entries if isinstance(service, Mapping) else ():
-            if own.text == "container_name" and isinstance(node, Scalar) and not is_null(node):
-                if node.text in taken:
-                    reader.refuse(node, f"container_name {node.text!r} is also that of service {taken[node.text]!r}")
-                taken.setdefault(node.text, key.text)
+        if not isinstance(service, Mapping):
+            continue
+        node, own = service.get("container_name"), _written_profiles(service)
+        if isinstance(node, Scalar) and not is_null(node):
+            others = taken.setdefault(node.text, [])
+            rivals = [name for name, profiles in others if not own or not profiles or own & profiles]
+            if rivals:
+                reader.refuse(node, f"container_name {node.text!r} is also that of service {rivals[0]!r}")
+            others.append((key.text, own))
+
+
+def _written_profiles(service: Mapping) -> frozenset[str]:
+    node = service.get("profiles")
+    items = node.items if isinstance(node, Sequence) else ()
+    return frozenset(item.text for item in items if isinstance(item, Scalar))
 
 
 def _document(name: Scalar, service: Mapping, project: _Project, reader: Reader) -> Mapping:

@@ -11,7 +11,7 @@ from functools import partial
 from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.formats.compose.nodes import key_at, members_of
-from mydocker.specs.mounts.volume import is_path, parse_volume
+from mydocker.specs.mounts.volume import OTHER_OPTIONS, PROPAGATIONS, is_path, parse_volume
 from mydocker.specs.nodes.node import Mapping, Node, Scalar, Sequence, is_null, list_at, mapping_at, text_at
 from mydocker.specs.nodes.reader import switch
 
@@ -97,11 +97,14 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     name, colon, rest = text.partition(":")
     if len(reader.problems) > before:
         return text_at(item, "/unknown")  # one mistake is enough
-    if not colon or is_path(name):
+    if not colon:
         return text_at(item, text)
+    if is_path(name):
+        return text_at(item, f"{name}:{_without_effectless(item, rest, True, reader)}")
     volume = _named(item, name, volumes, reader)
     if len(reader.problems) > before:
         return text_at(item, "/unknown")
+    rest = _without_effectless(item, rest, False, reader)
     short = f"{volume.name}:{rest}"
     mount = reader.attempt(item, partial(parse_volume, short, reader.scope)) if volume.members else None
     if mount is None:
@@ -109,6 +112,37 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     if mount.copy_on_write:
         reader.refuse(item, f"option 'O' is not for {name!r}, which is external or has driver_opts")
     return _with_members(_long(item, rest, volume.name), volume)
+
+
+def _without_effectless(item: Node, rest: str, is_bound: bool, reader: Reader) -> str:
+    """REST of a short entry, its target and options, without what Compose passes over: options that it does not know,
+    and those for the other kind of source; of several for the same thing, the last counts. Each is a warning."""
+    target, _, words = rest.partition(":")
+    if ":" in words:
+        return rest
+    kept: dict[str, str] = {}  # option by what it is about
+    for option in words.split(",") if words else ():
+        about = _about(option)
+        if about == ("copying" if is_bound else "propagation"):
+            source = "a volume with a name" if is_bound else "a path of the host"
+            reader.warn(item, f"option {option!r} is for {source}, and has no effect")
+        elif about is None:
+            writable = "" if "ro" in words.split(",") else ": what it mounts is writable"
+            reader.warn(item, f"unknown option {option!r} has no effect{writable}")
+        else:
+            kept[about] = option
+    return f"{target}:{','.join(kept.values())}" if kept else target
+
+
+def _about(option: str) -> str | None:
+    """What OPTION is about; None if it is unknown. What is known and refused stays, and is about itself."""
+    if option in ("ro", "rw"):
+        return "access"
+    if option == "nocopy":
+        return "copying"
+    if option in PROPAGATIONS:
+        return "propagation"
+    return option if option.partition("=")[0] in OTHER_OPTIONS else None
 
 
 def _long(item: Node, rest: str, name: str) -> Mapping:

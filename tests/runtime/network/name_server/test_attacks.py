@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -118,14 +119,15 @@ def test_answers_of_a_server_that_is_not_to_be_trusted(web: Container) -> None:
 
 def test_a_flood_of_questions_that_nobody_answers(web: Container) -> None:
     """The others are answered meanwhile, what is too much is refused at once, and no descriptor is left."""
-    before = _descriptors(web)
+    before, begin = _descriptors(web), time.monotonic()
     with dns.serving(lambda query, _: None) as upstream, client(web).socket() as sock:
         for number in range(2000):
             sock.send(dns.question(f"{number}.example"))
         wait_for(lambda: _is_answered(web))  # one datagram may be lost, as there was no room for it
         codes = {dns.read(sock.recv(65535)).code for _ in range(50)}
         assert codes == {dns.SERVFAIL}
-        assert len({query[12:] for query in upstream.queries}) <= 200
+        given_up = (time.monotonic() - begin) // 1.5  # times at which there was room for others
+        assert len({query[12:] for query in upstream.queries}) <= 200 * (1 + given_up)
     assert _descriptors(web) <= before + 3 * 200
 
 

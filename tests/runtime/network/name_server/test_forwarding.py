@@ -35,7 +35,8 @@ def test_a_server_on_the_host_s_loopback(lan: Host, web: Container) -> None:
     with dns.serving(one) as upstream:
         for reply in (client(web).ask("a.example"), client(web).ask_by_stream("b.example")):
             assert (reply.code, reply.data, reply.lives) == (0, ("192.0.2.77",), (60,))
-        assert web.sh("nslookup -type=a c.example | tail -2").split() == ["Address:", "192.0.2.77"]
+        lookup = "nslookup -timeout=100 -retry=20 -type=a c.example | tail -2"
+        assert web.sh(lookup).split() == ["Address:", "192.0.2.77"]
     assert {address for address, _ in upstream.peers} == {"127.0.0.1"}
 
 
@@ -45,7 +46,8 @@ def test_the_query_is_passed_on_as_it_is_but_for_its_identifier(lan: Host, web: 
         for query in queries:
             sock.send(query)
             assert sock.recv(65535)[:2] == query[:2]
-    assert [query[2:] for query in upstream.queries] == [query[2:] for query in queries]
+    # one that is not answered for a while is asked again
+    assert [*dict.fromkeys(query[2:] for query in upstream.queries)] == [query[2:] for query in queries]
     identifiers, ports = {query[:2] for query in upstream.queries}, {port for _, port in upstream.peers}
     assert len(identifiers) > 35 and len(ports) > 35  # of 65536, and of 28000
     assert not identifiers & {query[:2] for query in queries} or len(identifiers) > 35

@@ -70,7 +70,7 @@ def test_who_has_none(lan: Host) -> None:
             "alpine",
             "sh",
             "-c",
-            "cat /etc/resolv.conf; nslookup -type=a one | tail -2",
+            "cat /etc/resolv.conf; nslookup -timeout=100 -retry=20 -type=a one | tail -2",
         )
         done = lan.command(*words)
         assert done.code == 0 and b"nameserver 127.0.0.11" in done.stdout and one.address.encode() in done.stdout
@@ -80,8 +80,9 @@ def test_it_sleeps_while_nothing_happens(lan: Host) -> None:
     with lan.container("--network", "lan", "--name", "web") as web:
         with dns.Client(web.inside).socket(socket.SOCK_STREAM):
             assert _ask(web, "web").data
-        time.sleep(0.5)
-        before = _status(web.helper(TITLE))["voluntary_ctxt_switches"]
+        before = ""
+        while before != (before := _status(web.helper(TITLE))["voluntary_ctxt_switches"]):
+            time.sleep(0.5)  # it learns of the end of the connection
         time.sleep(3)
         assert _status(web.helper(TITLE))["voluntary_ctxt_switches"] == before
         assert _ask(web, "web").data
@@ -103,13 +104,13 @@ def test_it_is_killed(lan: Host) -> None:
     ):
         pidfd = os.pidfd_open(web.helper(TITLE))
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        assert has_ended(pidfd, 10)  # its sockets are closed by then
+        assert has_ended(pidfd, 100)  # its sockets are closed by then
         os.close(pidfd)
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             with pytest.raises(ConnectionRefusedError), dns.Client(web.inside).socket(kind) as sock:
                 sock.send(dns.question("db"))
                 sock.recv(100)
-        assert web.sh("ping -c 1 -w 20 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
+        assert web.sh("ping -c 1 -w 100 -W 100 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
         assert _ask(db, "web").data == (web.address,)
         assert web.end() == (b"", b"")
     lan.wait_until_clean()
@@ -127,7 +128,7 @@ def test_it_stands_still(lan: Host) -> None:
 def test_it_ends_with_mydocker(lan: Host, number: int) -> None:
     with lan.container("--network", "lan") as web, open(os.pidfd_open(web.helper(TITLE)), "rb") as pidfd:
         os.kill(web.process.pid, number)
-        assert select.select([pidfd], [], [], 60)[0]  # it has ended
+        assert select.select([pidfd], [], [], 100)[0]  # it has ended
     lan.wait_until_clean()
 
 
@@ -149,7 +150,10 @@ def _titles(host: Host) -> list[str]:
     return found
 
 
+_NSLOOKUP = ("nslookup", "-timeout=100", "-retry=20", "-type=a")
+
+
 @pytest.mark.parametrize("words", [("--init", "--cap-add", "SYS_PTRACE"), ("--read-only",), ("--user", "1000")])
 def test_containers_of_other_kinds(lan: Host, words: tuple[str, ...]) -> None:
-    done = lan.command("run", "--network", "lan", "--name", "web", *words, "alpine", "nslookup", "-type=a", "web")
+    done = lan.command("run", "--network", "lan", "--name", "web", *words, "alpine", *_NSLOOKUP, "web")
     assert done.code == 0 and b"Address: 10.98.0." in done.stdout, done

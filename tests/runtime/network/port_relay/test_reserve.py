@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from lab.machines import Machine
+from lab.processes import wait_for
 
 from mydocker import idmap
 from mydocker.errors import LaunchError, MydockerError
@@ -108,7 +109,7 @@ def test_the_port_of_a_container_that_has_just_ended_is_free(host: Machine) -> N
         os.close(descriptor)  # first, so that its side is the one that waits
         assert client.recv(1) == b""
         client.close()
-    assert "TIME-WAIT" in host.run("ss", "-Htan")
+    wait_for(lambda: "TIME-WAIT" in host.run("ss", "-Htan"))
     with reserve([PublishedPort(target=80, port=8080)]):
         pass
 

@@ -70,7 +70,7 @@ def as_user(user: pwd.struct_passwd) -> Callable[[Callable[[], None]], None]:
             kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # as for a process that has executed its program as that user
             action()
 
-        idmap.perform(None, become_and_act, limit=90)
+        idmap.perform(None, become_and_act, limit=240)
 
     return perform
 

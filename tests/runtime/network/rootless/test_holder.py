@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from lab.machines import Machine, mounted
@@ -49,10 +49,17 @@ def _ended(process: int) -> Callable[[], bool]:
 
 
 def _attachments(process: int) -> list[int]:
-    """What looks after pasta, and pasta."""
-    found = [process]
-    for each in found:
-        found += map(int, pathlib.Path(f"/proc/{each}/task/{each}/children").read_text().split())
+    """What looks after pasta, and pasta; whoever is there if it is not these two within 100 s."""
+    found: list[int] = []
+
+    def are_two() -> bool:
+        found[:] = [process]
+        for each in found:
+            with suppress(OSError):  # it has just ended
+                found.extend(map(int, pathlib.Path(f"/proc/{each}/task/{each}/children").read_text().split()))
+        return len(found) == 3
+
+    within(100, are_two)
     return found[1:]
 
 
@@ -97,7 +104,7 @@ def test_it_ends_a_moment_after_the_last_one_has_left(as_user: AsUser, directory
         first.close()
         assert not within(2.5, ended)
         second.close()
-        assert within(20, ended) and all(within(20, each) for each in attached)
+        assert within(100, ended) and all(within(100, each) for each in attached)
         assert _is_gone(directory)
 
     as_user(start_and_leave)
@@ -119,13 +126,13 @@ def test_a_sudden_death_leaves_nothing(as_user: AsUser, directory: str, other: M
         killed = {"user": owner, "holder": process, "attachment": supervisor, "program": program}[victim]
         gone = _ended(killed)
         os.kill(killed, signal.SIGKILL)
-        assert within(20, gone)
+        assert within(100, gone)
         if victim == "program":
-            assert within(20, lambda: len(_attachments(process)) == 2)
+            assert len(_attachments(process)) == 2
         if victim != "user":
             os.kill(owner, signal.SIGKILL)
         os.waitpid(owner, 0)
-        assert all(within(20, each) for each in everything)
+        assert all(within(100, each) for each in everything)
         with _start(directory) as again:
             assert again.process != process
             _connect(again, 9)
@@ -152,7 +159,7 @@ def _listening(machine: Machine, port: int, address: str = "0.0.0.0") -> Iterato
         yield server
 
 
-def _connect(using: Holder, port: int, address: str = "192.168.77.2", *, seconds: float = 20) -> None:
+def _connect(using: Holder, port: int, address: str = "192.168.77.2", *, seconds: float = 100) -> None:
     """Connect from inside within SECONDS; OSError as HostError."""
     run_inside(using, lambda: socket.create_connection((address, port), timeout=seconds).close())
 
@@ -207,7 +214,7 @@ def test_questions_for_names_reach_the_host_s_resolver(
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(5)
             sock.connect((started.resolver, 53))
-            for _ in range(5):
+            for _ in range(20):
                 sock.send(question)
                 try:
                     return sock.recv(512)

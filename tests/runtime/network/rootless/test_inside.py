@@ -233,7 +233,7 @@ class TestOfAnOrdinaryUser:
             pid, _ = clone_inside(using, NAMESPACES, lambda: os.read(waiting, 1), ids=idmap.of_caller())
             ended = os.pidfd_open(using.process)
             using.close()
-            assert within(20, lambda: bool(select.select([ended], [], [], 0)[0]))
+            assert within(100, lambda: bool(select.select([ended], [], [], 0)[0]))
             os.write(go_on, b"1")
             assert _wait(pid) == 0
 

@@ -21,7 +21,7 @@ def test_it_has_the_other_s_addresses_names_and_loopback(owned: Host) -> None:
         [run_dir] = (owned.command.store / "containers").iterdir()
         script = (
             "ip -4 -o address show eth0; cat /etc/hosts /etc/resolv.conf; wget -q -O - http://127.0.0.1; "
-            "ls /sys/class/net; nc -l -p 81 -e true & ping -c 1 -w 20 127.0.0.1 > /dev/null; id -u"
+            "ls /sys/class/net; nc -l -p 81 -e true & ping -c 1 -w 100 -W 100 127.0.0.1 > /dev/null; id -u"
         )
         for other in ("one", run_dir.name, run_dir.name[:5]):
             done = owned.command("run", "--network", f"container:{other}", "alpine", "sh", "-euc", script)
@@ -111,7 +111,7 @@ def test_a_service_of_the_same_file(owned: Host) -> None:
     place.write_text(
         f"name: web\nimage: alpine\ncommand: [sh, -c, '{SERVE}']\n---\n"
         "name: side\nimage: alpine\nnetwork_mode: service:web\ndepends_on: [web]\ncommand: sleep 1000\n"
-        "healthcheck: {test: 'wget -q -O - http://127.0.0.1', interval: 200ms, retries: 100}\n---\n"
+        "healthcheck: {test: 'wget -q -O - http://127.0.0.1', interval: 200ms, retries: 1000}\n---\n"
         "name: last\nimage: alpine\ndepends_on: {side: {condition: service_healthy}}\ncommand: echo done\n"
     )
     done = owned.command("up", str(place))
@@ -123,7 +123,7 @@ def test_a_healthcheck_of_root_s_is_in_that_network(alpine: Command, tmp_path_fa
     place.write_text(
         f"name: web\nimage: alpine\ncommand: [sh, -c, '{SERVE}']\n---\n"
         "name: side\nimage: alpine\nnetwork_mode: service:web\ndepends_on: [web]\ncommand: sleep 1000\n"
-        "healthcheck: {test: 'wget -q -O - http://127.0.0.1 | grep -q hello', interval: 200ms, retries: 100}\n---\n"
+        "healthcheck: {test: 'wget -q -O - http://127.0.0.1 | grep -q hello', interval: 200ms, retries: 1000}\n---\n"
         "name: last\nimage: alpine\ndepends_on: {side: {condition: service_healthy}}\ncommand: echo done\n"
     )
     done = alpine("up", str(place))

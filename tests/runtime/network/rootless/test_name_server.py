@@ -30,7 +30,7 @@ def test_names_and_a_server_on_the_host_s_loopback(owned: Host) -> None:
     ):
         for name in ("db", "base"):
             assert client(web).ask(name).data == client(web).ask_by_stream(name).data == (db.address,)
-        assert web.sh("nslookup -type=a db | tail -2").split() == ["Address:", db.address]
+        assert web.sh("nslookup -timeout=100 -retry=20 -type=a db | tail -2").split() == ["Address:", db.address]
         assert upstream.queries == []
         for reply in (client(web).ask("a.example"), client(web).ask_by_stream("a.example")):
             assert reply.data == ("192.0.2.77",)

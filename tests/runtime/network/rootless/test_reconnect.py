@@ -14,6 +14,8 @@ from lab.command import Result
 from lab.networks import Container, Host
 from lab.processes import wait_for
 
+from mydocker.kernel.processes import has_ended
+
 pytestmark = [pytest.mark.root, pytest.mark.rootless]
 
 
@@ -31,8 +33,8 @@ def test_a_container_joins_and_leaves(net: Host) -> None:
         assert net.command("network", "connect", *words) == Result(b"", b"", 0)
         assert (server.addresses("eth1"), server.addresses("eth1", "inet6")) == (["10.217.0.77"], ["fd00:217::77"])
         for address in ("10.217.0.77", "fd00:217::77"):
-            assert _reaches(client, address, seconds=20)
-            assert _reaches(server, client.address, seconds=20)
+            assert _reaches(client, address, seconds=100)
+            assert _reaches(server, client.address, seconds=100)
         [found] = json.loads(net.command("network", "inspect", "db").stdout)
         assert "10.217.0.77/24" in [each["IPv4Address"] for each in found["Containers"].values()]
         assert "10.217.0.77\tapi server" in client.sh("cat /etc/hosts") and "10.217.0.77" in server.sh("cat /etc/hosts")
@@ -43,7 +45,7 @@ def test_a_container_joins_and_leaves(net: Host) -> None:
         assert "10.217.0.77" not in net.leases()
         assert net.command("network", "connect", "db", "server").code == 0  # and again, which is another interface
         [address] = server.addresses("eth2")
-        assert _reaches(client, address, seconds=20)
+        assert _reaches(client, address, seconds=100)
     assert net.leases() == []
 
 
@@ -92,11 +94,16 @@ def test_a_container_that_is_about_to_end_leaves_nothing(net: Host) -> None:
 
 def test_the_holder_was_killed(net: Host) -> None:
     with net.container("--network", "web", "--name", "server"):
-        holder = int((net.command.store / "networks/.holder").read_text().split()[0])
-        os.kill(holder, signal.SIGKILL)
+        _kill_holder(net)
         done = net.command("network", "connect", "db", "server")
         assert (done.stdout, done.code) == (b"", 125), done
         assert done.stderr.startswith(b"mydocker: the process that holds the networks of this user has ended\nhint: ")
+
+
+def _kill_holder(net: Host) -> None:
+    with open(os.pidfd_open(int((net.command.store / "networks/.holder").read_text().split()[0])), "rb") as pidfd:
+        signal.pidfd_send_signal(pidfd.fileno(), signal.SIGKILL)
+        assert has_ended(pidfd.fileno(), 100)
 
 
 def _reaches(container: Container, address: str, *, seconds: int) -> bool:
@@ -116,7 +123,7 @@ def test_a_container_is_found_by_its_new_name(net: Host) -> None:
         assert net.command("restart", "-t", "0", "new").code == 0
         found = json.loads(net.command("inspect", "new").stdout)[0]["NetworkSettings"]["Networks"]
         assert found.keys() == {"web", "db"}
-        os.kill(int((net.command.store / "networks/.holder").read_text().split()[0]), signal.SIGKILL)
+        _kill_holder(net)
         assert net.command("rename", "new", "newer") == Result(b"", b"", 0)
         assert b"\tnewer " in net.command("exec", "peer", "cat", "/etc/hosts").stdout
     finally:

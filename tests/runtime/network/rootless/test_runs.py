@@ -40,7 +40,7 @@ def test_names_and_a_published_port(mydocker: Command, user: pwd.struct_passwd, 
         assert process.stdout and process.stdout.readline() == b"up\n"
         assert _sh(mydocker, "until wget -q -O - http://web; do sleep 0.1; done", "--network", "lan") == "hello\n"
         place = mydocker("port", "web", "80").stdout.decode().split()[0].replace("0.0.0.0", "127.0.0.1")
-        with urllib.request.urlopen(f"http://{place}", timeout=30) as response:
+        with urllib.request.urlopen(f"http://{place}", timeout=100) as response:
             assert response.read() == b"hello\n"
         process.kill()
     assert not await_end_of_processes(user)

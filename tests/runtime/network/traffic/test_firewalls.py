@@ -83,8 +83,8 @@ def send_both_ways(site: Site, container: Container, family: socket.AddressFamil
     with container.inside():
         client = socket.socket(family, socket.SOCK_DGRAM)
     with client, udp_server(site.outside, family=family) as server:
-        client.settimeout(30)
-        server.settimeout(5)
+        client.settimeout(100)
+        server.settimeout(20)
         client.connect((address, server.getsockname()[1]))
         for attempt in range(3):
             client.send(b"question")
@@ -115,13 +115,13 @@ def test_a_host_with_a_firewall(site: Site, rules: str, bridge_filter: str) -> N
         send_both_ways(site, container, socket.AF_INET, OUTSIDE)
         send_both_ways(site, container, socket.AF_INET6, OUTSIDE6)
         with container.inside(), socket.create_server(("", 80)) as server:
-            server.settimeout(30)
+            server.settimeout(100)
             for place, *target in (
                 (site.outside, ADDRESS, 7000),
                 (other, ADDRESS, 7000),
                 (other, container.address, 80),
             ):
-                with place.inside(), socket.create_connection((target[0], target[1]), timeout=30):
+                with place.inside(), socket.create_connection((target[0], target[1]), timeout=100):
                     server.accept()[0].close()
     host.wait_until_clean()
     assert rules_of_others(host) == before
@@ -145,7 +145,8 @@ def test_a_rule_of_the_users_own(site: Site) -> None:
         [bridge, _] = host.traces()["links"]
         host.do(f"iptables -A FORWARD -i {bridge} -p tcp --dport 25 -j DROP")
     wait_for(lambda: not host.traces()["links"] and not host.traces()["tables"])
-    assert host.do("iptables -S FORWARD").splitlines()[-1] == f"-A FORWARD -i {bridge} -p tcp -m tcp --dport 25 -j DROP"
+    own = f"-A FORWARD -i {bridge} -p tcp -m tcp --dport 25 -j DROP"
+    wait_for(lambda: host.do("iptables -S FORWARD").splitlines()[-1] == own)
 
 
 def test_two_networks(site: Site) -> None:

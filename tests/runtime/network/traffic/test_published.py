@@ -97,7 +97,7 @@ def test_a_range_and_ports_that_are_chosen(site: Site) -> None:
             peers = []
             for port in chosen:
                 with site.outside.inside():
-                    client = enter(socket.create_connection((ADDRESS, port), timeout=30))
+                    client = enter(socket.create_connection((ADDRESS, port), timeout=100))
                 peers.append(client.getsockname()[1])
             accepted = [enter(closing(server.accept()[0])) for server in (first, second)]
             assert sorted(each.getpeername()[1] for each in accepted) == sorted(peers)
@@ -185,7 +185,7 @@ def test_datagrams_before_the_container_listens(site: Site) -> None:
     """They are lost, or not, but those that follow arrive, and so do the answers."""
     with site.outside.inside():
         client = socket.socket(socket.AF_INET, UDP)
-    client.settimeout(30)
+    client.settimeout(100)
     with client, site.host.container() as other:
         assert other.address == "10.88.0.2"
         client.connect((ADDRESS, 7500))
@@ -206,7 +206,7 @@ def test_datagrams_before_the_container_listens(site: Site) -> None:
             data, peer = server.recvfrom(100)
             stop.set()
             thread.join()
-            client.settimeout(30)
+            client.settimeout(100)
             server.sendto(b"answer", peer)
             assert (data, client.recv(100)) == (b"go on", b"answer")
 
@@ -218,7 +218,7 @@ def test_connections_end_with_the_container(site: Site) -> None:
             with site.host.container("-p", "7600:80") as container, listen(container, 80) as server:
                 for address in (ADDRESS, ADDRESS6):
                     with site.outside.inside():
-                        client = stack.enter_context(closing(socket.create_connection((address, 7600), timeout=30)))
+                        client = stack.enter_context(closing(socket.create_connection((address, 7600), timeout=100)))
                     stack.enter_context(closing(server.accept()[0]))
                     client.send(b"%d" % number)
             assert ports_of(site.host) == []
@@ -242,14 +242,14 @@ def test_many_connections(site: Site) -> None:
             for _ in range(400):
                 connection, _ = server.accept()
                 with connection:
-                    connection.settimeout(30)
+                    connection.settimeout(100)
                     connection.sendall(connection.recv(100))
 
         thread = threading.Thread(target=serve)
         thread.start()
         for number in range(200):
             for address in (ADDRESS, ADDRESS6):
-                with site.outside.inside(), socket.create_connection((address, 7800), timeout=30) as client:
+                with site.outside.inside(), socket.create_connection((address, 7800), timeout=100) as client:
                     client.sendall(b"%d" % number)
                     assert client.recv(100) == b"%d" % number
-        thread.join(timeout=30)
+        thread.join(timeout=100)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 from lab.machines import Machine, send_datagram, udp_server
 from lab.networks import ADDRESS, ADDRESS6, OUTSIDE, OUTSIDE6, Container, Host, Site
+from lab.processes import wait_for
 
 from mydocker.kernel import netlink
 from mydocker.runtime.network import Lease, Network, bridge, lifecycle
@@ -63,7 +64,7 @@ def test_the_outside(site: Site, make: Made, family: socket.AddressFamily, addre
         with container.inside():
             client = socket.socket(family, socket.SOCK_DGRAM)
         with client:
-            client.settimeout(30)
+            client.settimeout(100)
             client.connect((address, server.getsockname()[1]))
             client.send(b"question")
             data, source = server.recvfrom(100)
@@ -140,7 +141,7 @@ def test_an_internal_network_and_ports_of_others(site: Site, make: Made) -> None
             listening = socket.socket(IPV4, socket.SOCK_DGRAM)
         with listening:
             listening.bind(("", 7070))
-            listening.settimeout(30)
+            listening.settimeout(100)
             for address in (ADDRESS, network.subnet.gateway):
                 send_datagram(one, address, 7070, b"try")
             send_datagram(site.outside, ADDRESS, 7070, b"certain")
@@ -166,9 +167,9 @@ def test_the_host_and_its_loopback(site: Site) -> None:
         with everybody, itself:
             with container.inside():
                 for address in ("10.88.0.1", ADDRESS):
-                    socket.create_connection((address, everybody.getsockname()[1]), timeout=30).close()
+                    socket.create_connection((address, everybody.getsockname()[1]), timeout=100).close()
                     with pytest.raises(ConnectionRefusedError):
-                        socket.create_connection((address, itself.getsockname()[1]), timeout=30)
+                        socket.create_connection((address, itself.getsockname()[1]), timeout=100)
             container.run("ip", "route", "del", "table", "local", "127.0.0.0/8", "dev", "lo")
             container.run("ip", "address", "flush", "dev", "lo")
             container.run("sysctl", "-qw", "net.ipv4.conf.eth0.route_localnet=1")
@@ -200,6 +201,7 @@ def test_sizes_of_packets(site: Site) -> None:
     for _ in range(2):
         with site.host.container() as container:
             assert " mtu 1380 " in container.run("ip", "link", "show", "eth0")
+            wait_for(lambda: len(site.host.traces()["links"]) == 2)  # that of the one before may still be there
             [bridge, veth] = site.host.traces()["links"]
             for name in (bridge, veth):
                 assert " mtu 1380 " in site.host.run("ip", "link", "show", name)
@@ -227,7 +229,7 @@ def test_an_address_and_a_hardware_address_of_the_users(site: Site, make: Made) 
     with site.host.container(*words) as container:
         assert container.address == "10.99.1.77"
         assert "link/ether 02:00:00:00:00:77" in container.run("ip", "link", "show", "eth0")
-        assert container.succeeds("busybox", "ping", "-c", "1", "-w", "30", OUTSIDE)
+        assert container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE)
         done = site.host.command("run", *words, "alpine", "true")
         assert (done.code, done.stdout) == (125, b"")
         assert b"10.99.1.77" in done.stderr and b"in use" in done.stderr

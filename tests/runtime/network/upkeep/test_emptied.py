@@ -25,14 +25,14 @@ def _found(host: Host) -> dict[str, Any]:
 
 
 def _reaches_outside(container: Container) -> bool:
-    return container.succeeds("busybox", "ping", "-c", "1", "-w", "20", OUTSIDE)
+    return container.succeeds("busybox", "ping", "-c", "1", "-w", "100", "-W", "100", OUTSIDE)
 
 
 def _serves(site: Site, container: Container) -> None:
     """Another machine reaches what the container publishes as port 7000, and its address is seen."""
     with container.inside(), socket.create_server(("", 80)) as server:
-        server.settimeout(30)
-        with site.outside.inside(), socket.create_connection((ADDRESS, 7000), timeout=30):
+        server.settimeout(100)
+        with site.outside.inside(), socket.create_connection((ADDRESS, 7000), timeout=100):
             connection, client = server.accept()
             connection.close()
     assert client[0] == OUTSIDE

@@ -37,7 +37,8 @@ class Background:
 
     def resolves(self, container: str, name: str) -> bool:
         """Whether the name server of CONTAINER knows NAME."""
-        return self.host.command("exec", container, "nslookup", "-type=a", name, "127.0.0.11").code == 0
+        words = ("nslookup", "-timeout=100", "-retry=20", "-type=a", name, "127.0.0.11")
+        return self.host.command("exec", container, *words).code == 0
 
     def addresses(self, container: str) -> dict[str, str]:
         found = json.loads(self.do(f"inspect {container}"))[0]["NetworkSettings"]["Networks"]
@@ -52,7 +53,7 @@ def test_how_a_container_is_connected(net: Background) -> None:
     assert found["MacAddress"] == net.do("exec x cat /sys/class/net/eth0/address").strip()
     assert "other" in found["Aliases"] and (settings["Gateway"], settings["IPAddress"]) == ("", "")
     net.do("kill x")
-    assert json.loads(net.do("inspect x"))[0]["NetworkSettings"]["Networks"] == {}
+    wait_for(lambda: net.addresses("x") == {})  # it has its networks until its cleanup has come to them
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_container_without_names_gets_some(net: Background) -> None:
     assert address in net.find("plain", "box") and net.find("plain", "api") == [address]
     for name in ("peer", "late"):
         assert net.find("plain", name) == [net.addresses(name)["web"]]
-        assert net.do(f"exec plain ping -c 1 -w 20 {name}")
+        assert net.do(f"exec plain ping -c 1 -w 100 -W 100 {name}")
     net.do("network disconnect web plain")
     assert net.do("exec plain cat /etc/hosts") == before
     net.do("network connect web plain")
@@ -176,7 +177,7 @@ def test_a_container_that_starts_again_by_itself_has_its_new_name(net: Backgroun
     net.do("network connect db new")
     os.kill(int(net.do("inspect -f {{.State.Pid}} new")), signal.SIGKILL)
     wait_for(lambda: net.do("inspect -f {{.RestartCount}}{{.State.Status}} new") == "1running\n")
-    assert net.addresses("new").keys() == {"web", "db"}
+    wait_for(lambda: net.addresses("new").keys() == {"web", "db"})
     assert net.find("peer", "old") == [] and net.find("peer", "new") == [net.addresses("new")["web"]]
 
 

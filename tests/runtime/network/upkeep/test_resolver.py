@@ -58,7 +58,7 @@ def test_names_resolve_at_once(net: Host) -> None:
         _connect(net, "web", "app")
         assert _resolv_conf(app) == (_SERVED[0], before[0], _SERVED[1])
         assert dns.Client(app.inside).ask("db").data == (db.address,)
-        assert app.sh("ping -c 1 -w 20 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
+        assert app.sh("ping -c 1 -w 100 -W 100 db | head -1") == f"PING db ({db.address}): 56 data bytes\n"
         [address] = app.addresses("eth1")
         assert dns.Client(db.inside).ask("app").data == (address,)
     net.wait_until_clean()
@@ -103,7 +103,7 @@ def test_it_ends_with_the_container(net: Host, number: int) -> None:
         _connect(net, "web", "app")
         with open(os.pidfd_open(_server(net)), "rb") as pidfd:
             os.kill(app.process.pid, number)
-            assert has_ended(pidfd.fileno(), 60)
+            assert has_ended(pidfd.fileno(), 100)
     net.wait_until_clean()
 
 
@@ -193,7 +193,7 @@ def test_containers_in_the_background(net: Host) -> None:
             assert net.command("run", "-d", *words, "alpine", "sleep", "1000").code == 0
         _connect(net, "web", "app")
         for _ in range(2):
-            found = net.command("exec", "app", "nslookup", "-type=a", "db.")
+            found = net.command("exec", "app", "nslookup", "-timeout=100", "-retry=20", "-type=a", "db.")
             assert found.code == 0 and b"\nAddress: " in found.stdout, found
             assert net.command("restart", "-t", "0", "app").code == 0
     finally:

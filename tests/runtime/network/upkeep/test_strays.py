@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from lab.command import Command
 from lab.networks import Host
 from lab.processes import wait_for
 
+from mydocker.kernel.processes import has_ended
 from mydocker.runtime.network.upkeep import strays
 
 pytestmark = pytest.mark.root
@@ -54,9 +56,13 @@ def _kill_tree(pid: int) -> None:
     """PID, and then its children: the container, and the cleanup process, which has no time for anything."""
     children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for each in children:
-        os.kill(int(each), 19)  # SIGSTOP
-    for each in (str(pid), *children):
-        os.kill(int(each), 9)
+        os.kill(int(each), signal.SIGSTOP)
+    pidfds = [os.pidfd_open(int(each)) for each in (str(pid), *children)]
+    for pidfd in pidfds:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    for pidfd in pidfds:
+        assert has_ended(pidfd, 100)  # and the lock of the run's directory is free
+        os.close(pidfd)
 
 
 def _own(mydocker: Command, interface: str) -> list[str]:
