@@ -207,10 +207,11 @@ def test_tag_and_rmi(mydocker: Command, app: str) -> None:
     mydocker("pull", "-q", app)
     assert mydocker("tag", app, "mine:1") == Result(b"", b"", 0)
     assert _names(mydocker) == ["mine:1", "team/app:latest"]
-    assert mydocker("rmi", app) == Result(b"removed team/app:latest (linux/amd64)\n", b"", 0)
+    assert mydocker("rmi", app) == Result(b"Untagged: team/app:latest\n", b"", 0)
     [left] = _json(mydocker("inspect", "mine:1"))
     removed = mydocker("rmi", left["Id"][7:20]).stdout.decode().splitlines()
-    assert removed == ["removed mine:1 (linux/amd64)", f"removed team/app@{left['Digest']} (linux/amd64)"]
+    names = ["Untagged: mine:1", f"Untagged: team/app@{left['Digest']}"]
+    assert removed == [*names, f"Deleted: {left['Id']}"]
     assert _names(mydocker) == [] and list((mydocker.store / "refs").iterdir()) == []
 
 
@@ -249,6 +250,26 @@ def test_rmi_with_force_does_not_mind_what_is_missing(mydocker: Command, app: st
     assert mydocker("rmi", "-f", "nonesuch", app).code == 0 and not _names(mydocker)
     assert mydocker("rmi", "-f", "nonesuch") == Result(b"", b"", 0)
     assert mydocker("prune", "-f").code == 0
+
+
+def test_an_archive_has_the_names_that_were_given(mydocker: Command, app: str, tmp_path: pathlib.Path) -> None:
+    """And not others of the same image."""
+    mydocker("pull", "-q", app)
+    mydocker("tag", app, "mine:1")
+    mydocker("tag", app, "mine:2")
+    identity = _json(mydocker("inspect", app))[0]["Id"]
+    everything = ["mine:1", "mine:2", "team/app:latest"]
+    for names, expected in (
+        (["mine:2"], ["mine:2"]),
+        (["mine:1", app], ["mine:1", "team/app:latest"]),
+        ([identity], everything),
+    ):
+        assert mydocker("save", "-o", str(tmp_path / "x.tar"), *names).code == 0
+        mydocker("rmi", identity)
+        lines = mydocker("load", "-q", "-i", str(tmp_path / "x.tar")).stdout.decode().splitlines()
+        assert sorted(lines) == [f"Loaded image: {name}" for name in expected]
+        for name in everything:
+            mydocker("tag", identity, name)
 
 
 def test_an_id_is_a_name_of_what_to_run(mydocker: Command) -> None:
