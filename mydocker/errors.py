@@ -49,6 +49,12 @@ class UsageError(MydockerError):
     """A command line that cannot be understood."""
 
 
+class MissingArgumentError(UsageError):
+    """A command line that ends too soon; its code is Docker's for that."""
+
+    exit_code = 1
+
+
 class OutsideError(UsageError):
     """What a spec takes from around it, and is not there: a variable that is not set, a file that cannot be read."""
 
@@ -181,6 +187,12 @@ class NetworkError(MydockerError):
 
 class LaunchError(MydockerError):
     """A container that could not be set up."""
+
+
+class NoTerminalError(LaunchError):
+    """A terminal was asked for, and the standard input is none; its code is Docker's for that."""
+
+    exit_code = 1
 
 
 class WaitError(MydockerError):

@@ -84,11 +84,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _status(command: str, error: MydockerError) -> int:
     """Commands that run nothing have separate codes for a wrong command line and for `there is none`."""
-    from mydocker.cli.manual.catalogue import NAMES, RUNNING
+    from mydocker.cli.manual.catalogue import NAMES, OF_CONTAINERS, RUNNING
 
     runs_nothing = command in NAMES and command not in RUNNING
     if runs_nothing and isinstance(error, UsageError):
         return USAGE
     if runs_nothing and isinstance(error, ImageNotFoundError):
         return NEGATIVE
-    return error.exit_code
+    return NEGATIVE if command in OF_CONTAINERS else error.exit_code

@@ -5,7 +5,7 @@ mydocker/specs/flags.py has the rules by which words become options; here is wha
 
 from __future__ import annotations
 
-from mydocker.errors import MydockerError, Origin, UsageError
+from mydocker.errors import MissingArgumentError, MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
@@ -24,7 +24,7 @@ from mydocker.specs.fields import (
     Field,
     Switch,
 )
-from mydocker.specs.flags import Option, Reader, is_on, last, texts
+from mydocker.specs.flags import Option, Reader, boolean, is_on, last, texts
 from mydocker.specs.model import ContainerSpec
 from mydocker.specs.values import Scope, image
 
@@ -34,7 +34,28 @@ if TYPE_CHECKING:
 
 STREAMS = ("stdin", "stdout", "stderr")
 _HINT = "see 'mydocker run --help'"
-_ROWS: dict[str, Field | Switch] = {
+
+
+class Fixed(Record):
+    """A flag of Docker that is taken with the values with which it changes nothing; without METAVAR, a switch."""
+
+    flags: tuple[str, ...]
+    metavar: str = ""
+    values: tuple[str, ...]
+
+
+_FIXED = (
+    *(
+        Fixed(flags=(flag,), metavar="TEXT", values=("",))
+        for flag in ("--cgroup-parent", "--cpuset-mems", "--detach-keys")
+    ),
+    Fixed(flags=("--disable-content-trust",), values=("true", "false")),  # which no Docker verifies any more
+    Fixed(flags=("--isolation",), metavar="TEXT", values=("", "default")),
+    Fixed(flags=("--sig-proxy",), values=("true",)),
+    Fixed(flags=("--volume-driver",), metavar="TEXT", values=("", "local")),
+)
+_ROWS: dict[str, Field | Switch | Fixed] = {
+    **{flag: row for row in _FIXED for flag in row.flags},
     **{flag: row for row in FIELDS for flag in row.flags},
     **{flag: row for row in SWITCHES for flag in row.flags},
 }
@@ -69,7 +90,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     values = _values(options, scope)
     if "rootfs" not in values:
         if not rest:
-            raise UsageError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
+            raise MissingArgumentError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
         values["image"], rest = image(rest[0], scope), rest[1:]
     if rest:
         values["command"] = tuple(rest)
@@ -125,7 +146,15 @@ def requested_result(argv: list[str]) -> str | None:
 
 def _split(argv: list[str], options: list[Option]) -> list[str]:
     """Append the options to OPTIONS; the words after them."""
-    return Reader(_ROWS, hint=_HINT, refuse=_refuse).split(argv, options)
+    rest = Reader(_ROWS, hint=_HINT, refuse=_refuse).split(argv, options)
+    for option in options:
+        row = option.row
+        if (
+            isinstance(row, Fixed)
+            and (option.text if row.metavar else str(boolean(option.text)).lower()) not in row.values
+        ):
+            _refuse(row.flags[0], "")
+    return rest
 
 
 def _attached(options: list[Option]) -> tuple[str, ...]:

@@ -55,7 +55,12 @@ def _changed() -> oci.Image:
 
 def _images() -> dict[str, oci.Image]:
     closed = oci.layer({".": oci.Dir(mode=0o700, uid=8, gid=12), "srv/kept": oci.Dir(mode=0o700, uid=8)})
-    text = oci.layer({"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere")})
+    text = oci.layer(
+        {
+            **{"bin/text": oci.Program(b"just text\n"), "bin/lost": oci.Link("/nowhere"), "bin/loop": oci.Link("loop")},
+            **{"bin/plain": oci.File(b"#!/bin/sh\n"), "bin/folder": oci.DIR},
+        }
+    )
     own = {
         "bin": oci.DIR,
         "bin/busybox": oci.Link("/bin/busybox"),

@@ -69,6 +69,13 @@ MOUNTED = [
     "an unused working directory",
 ]
 
+TOO_FEW = ("run", "run --rm", "exec", "exec nonesuch", "exec -it nonesuch", "create")
+ABOUT_NONE = [
+    *("logs", "logs -f", "port", "attach", "diff", "top", "start", "stop", "kill", "wait", "restart", "pause"),
+    *("rename {} x", "cp {}:/x .", "exec {} true", "commit {} x", "export {} -o x"),
+]
+IN_EXEC = ("no such user", "no such group", "no such working directory", "a relative working directory", "no terminal")
+
 OF_THE_OTHER = ("-h box", "-p 80", "-P", "--expose 80")
 ADDRESSES = ("an address of another network", "the gateway's", "an address in use")
 PORTS = ("all addresses", "one address", "loopback", "UDP")
@@ -138,6 +145,14 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_env_file_refused[white space]": "allowed",
         "test_env_file_refused[not UTF-8]": "allowed",
         "test_a_terminal_needs_one_for_input": "a warning",
+        **{f"test_too_few_arguments[{words}]": "125" for words in TOO_FEW},
+        **{f"test_a_container_that_is_not_there[{words}]": "125" for words in ABOUT_NONE},
+        **{f"test_exit_code_of_exec[{case}]": "other codes" for case in IN_EXEC},
+        "test_seen[a name with a slash]": "not taken",
+        "test_seen[--log-opt without effect]": "not taken",
+        "test_seen[--isolation default]": "no such option",
+        "test_seen[--volume-driver local]": "no such option",
+        "test_the_order_of_variables": "by name",
         **{f"test_exit_code[an OOM score too {way}]": "126" for way in ("high", "low")},
         **{f"test_seen[--domainname{case}]": "no such option" for case in ("", ", empty", " and --hostname")},
         "test_an_empty_value[--domainname]": "no such option",

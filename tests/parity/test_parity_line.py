@@ -109,6 +109,9 @@ OTHER_IMAGES = {
     "nothing to run": ((), "lab/nothing", (), 125),
     "text is not executable": ((), "lab/text", ("/bin/text",), 126),
     "a link to nowhere": ((), "lab/text", ("/bin/lost",), 127),
+    "not executable in PATH": ((), "lab/text", ("plain",), 127),
+    "a directory in PATH": ((), "lab/text", ("folder",), 127),
+    "a link to itself in PATH": ((), "lab/text", ("loop",), 127),
     "an empty command": ((), "lab/blank", (), 127),
 }
 
@@ -220,6 +223,13 @@ SEEN = {
     "an existing workdir": (("-w", "/etc"), "pwd", "/etc"),
     "a workdir with dots": (("-w", "/etc/../tmp/."), "pwd", "/tmp"),
     "no workdir": ((), "pwd", "/"),
+    "a name with a slash": (("--name", "/parity-slash"), "echo ok", "ok"),
+    "--log-opt without effect": (("--log-opt", "tag=x", "--log-opt", "mode=non-blocking"), "echo ok", "ok"),
+    "--isolation default": (("--isolation", "default"), "echo ok", "ok"),
+    "--volume-driver local": (("--volume-driver", "local"), "echo ok", "ok"),
+    "--disable-content-trust": (("--disable-content-trust",), "echo ok", "ok"),
+    "--sig-proxy": (("--sig-proxy",), "echo ok", "ok"),
+    "empty values": (("--detach-keys", "", "--cgroup-parent", "", "--cpuset-mems", ""), "echo ok", "ok"),
     "a label and a name": (("--name", "parity-x", "-l", "a=b"), "echo ok", "ok"),
     "two dashes": (("--",), "echo ok", "ok"),
     "a platform without a processor": (("--platform", "linux"), "echo ok", "ok"),
@@ -511,7 +521,71 @@ def test_a_terminal_without_input(peer: Peer) -> None:
 
 def test_a_terminal_needs_one_for_input(peer: Peer) -> None:
     done = peer.run("-it", argv=("true",))
-    assert done.code != 0 and re.search(b"not a (TTY|terminal)", done.stderr), done
+    assert done.code == 1 and re.search(b"not a (TTY|terminal)", done.stderr), done
+
+
+TOO_FEW = ("run", "run --rm", "exec", "exec nonesuch", "exec -it nonesuch", "create")
+
+
+@pytest.mark.parametrize("words", TOO_FEW)
+def test_too_few_arguments(peer: Peer, words: str) -> None:
+    done = peer.command(*words.split())
+    assert (done.stdout, done.code) == (b"", 1), done
+
+
+ABOUT_NONE = (
+    "logs",
+    "logs -f",
+    "port",
+    "attach",
+    "diff",
+    "top",
+    "start",
+    "stop",
+    "kill",
+    "rm",
+    "wait",
+    "restart",
+    "pause",
+)
+
+
+@pytest.mark.parametrize(
+    "words", [*ABOUT_NONE, "rename {} x", "cp {}:/x .", "exec {} true", "commit {} x", "export {} -o x"]
+)
+def test_a_container_that_is_not_there(peer: Peer, words: str, tmp_path: pathlib.Path) -> None:
+    argv = words.split() if "{}" in words else [*words.split(), "{}"]
+    done = peer.command(*(word.format("nonesuch") for word in argv), cwd=tmp_path)
+    assert (done.stdout, done.code) == (b"", 1), done
+
+
+IN_EXEC = {  # options, command -> exit code
+    "no such user": (("-u", "nonesuch"), ("true",), 126),
+    "no such group": (("-u", "root:nonesuch"), ("true",), 126),
+    "no such working directory": (("-w", "/nonesuch"), ("true",), 126),
+    "a relative working directory": (("-w", "tmp"), ("true",), 126),
+    "no terminal": (("-it",), ("true",), 1),
+    "not privileged": (("--privileged=false",), ("sh", "-c", "exit 3"), 3),
+}
+
+
+@pytest.mark.parametrize("name", IN_EXEC)
+def test_exit_code_of_exec(peer: Peer, name: str) -> None:
+    options, argv, code = IN_EXEC[name]
+    with peer.start("--name", "parity-exec", argv=("sh", "-c", "echo ready; exec sleep 60")) as run:
+        assert run.stdout and run.stdout.readline() == b"ready\n"
+        done = peer.command("exec", *options, "parity-exec", *argv)
+        run.kill()
+        peer.command("rm", "-f", "parity-exec")
+    assert done.code == code, done
+
+
+def test_the_order_of_variables(peer: Peer) -> None:
+    """Those of the command line come before those that only the image has."""
+    words = ("-h", "box", "-u", "root", "-e", "NEW=1", "-e", "B=flag")
+    done = peer.run(*words, argv=("busybox", "env"), image="lab/settings")
+    expected = ["PATH=/bin", "HOSTNAME=box", "NEW=1", "B=flag", "A=image", "HOME=/root"]
+    assert done.stdout.decode().splitlines() == expected
 
 
 def _drain(master: int) -> bytes:

@@ -133,9 +133,6 @@ def test_help_wins_over_what_is_missing(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "no image"),
-        ("--", "no image"),
-        ("-it", "no image"),
         ("-", "invalid image reference '-'"),
         ("Alpine", "lower-case"),
         ("alpine@sha256:x", "64 lower-case hexadecimal digits"),
@@ -192,6 +189,35 @@ def test_refusals(line: str, message: str) -> None:
         run(*line.split())
     assert message in caught.value.message
     assert caught.value.exit_code == 125
+
+
+@pytest.mark.parametrize("line", ["", "--", "-it", "--name x"])
+def test_without_an_image(line: str) -> None:
+    """Docker's code for too few arguments."""
+    with pytest.raises(UsageError, match="no image") as caught:
+        run(*line.split())
+    assert caught.value.exit_code == 1
+
+
+FIXED = {  # flags of Docker's -> whether they are taken
+    **dict.fromkeys(
+        ("--isolation default", "--isolation=", "--volume-driver local", "--sig-proxy", "--sig-proxy=1"), True
+    ),
+    **dict.fromkeys(
+        ("--disable-content-trust", "--disable-content-trust=false", "--detach-keys=", "--cgroup-parent="), True
+    ),
+    **dict.fromkeys(("--isolation hyperv", "--volume-driver nfs", "--sig-proxy=false", "--detach-keys ctrl-a"), False),
+    **dict.fromkeys(("--cgroup-parent /x", "--cpuset-mems 0"), False),
+}
+
+
+@pytest.mark.parametrize("line", FIXED)
+def test_a_flag_with_the_value_that_is_there_anyway(line: str) -> None:
+    if FIXED[line]:
+        assert run(*line.split(), "alpine", "x").spec == run("alpine", "x").spec
+        return
+    with pytest.raises(UsageError, match=f"{line.partition(' ')[0].partition('=')[0]} is not supported yet"):
+        run(*line.split(), "alpine")
 
 
 @pytest.mark.parametrize(

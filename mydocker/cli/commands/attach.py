@@ -29,7 +29,7 @@ def parser() -> Parser:
     parser = Parser(
         "attach",
         text="Ctrl-P Ctrl-Q leaves a container that has a terminal running; so does closing its input.",
-        exits=(("0-255", "the exit code of its command"), ("125", "it does not run")),
+        exits=(("0-255", "the exit code of its command"), ("1", "it does not run")),
         examples=(("mydocker attach web", "see what it writes from now on"),),
     )
     parser.add_argument("container", metavar="CONTAINER", help="a name or an ID")

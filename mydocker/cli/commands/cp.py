@@ -63,16 +63,18 @@ def parser() -> Parser:
             ("0", "copied"),
             ("1", "the container does not exist"),
             ("2", "wrong usage"),
-            ("125", "it cannot be copied"),
+            ("1", "it cannot be copied"),
         ),
         examples=(
             ("mydocker cp web:/var/log/app.log .", "copy a file out of container web"),
             ("mydocker cp site/. web:/srv", "copy what is in a directory into it"),
             ("mydocker cp web:/etc - | tar -t", "list a directory as an archive"),
         ),
-        instead={"-q": "nothing is printed anyway", "--quiet": "nothing is printed anyway"},
     )
     parser.add_argument("-a", "--archive", action="store_true", help="keep the numbers of users and groups, and setuid")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="accepted for compatibility: nothing is printed anyway"
+    )
     parser.add_argument("-L", "--follow-link", action="store_true", help="copy what a symbolic link SOURCE leads to")
     parser.add_argument("source", metavar="SOURCE", help="CONTAINER:PATH, a path, or - for an archive on the input")
     parser.add_argument("target", metavar="TARGET", help="a path, CONTAINER:PATH, or - for an archive on the output")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import UsageError
+from mydocker.errors import USAGE_FAILURE, CommandNotExecutableError, LaunchError, MissingArgumentError, UsageError
 from mydocker.image.store_root import StoreRoot
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command import Stack
@@ -14,6 +14,7 @@ from mydocker.specs.flags import HELP, Flag, is_on, last, read, texts
 
 if TYPE_CHECKING:
     from mydocker.cli.common.parser import Parser
+    from mydocker.runtime.enter.container import Container
     from mydocker.specs.flags import Option
     from mydocker.specs.model import User
 
@@ -24,12 +25,12 @@ INTERACTIVE = Flag(flags=("-i", "--interactive"), help="keep the standard input 
 TTY = Flag(flags=("-t", "--tty"), help="give the command a terminal")
 USER = Flag(flags=("-u", "--user"), metavar="USER[:GROUP]", help="run as this user (default: that of the container)")
 WORKDIR = Flag(flags=("-w", "--workdir"), metavar="DIR", help="the working directory (default: that of the container)")
-FLAGS = (DETACH, ENV, ENV_FILE, INTERACTIVE, TTY, USER, WORKDIR)
-_INSTEAD = {
-    "--detach-keys": "a terminal of exec is left by ending its command",
-    "--privileged": "a command gets no more rights than its container: give that what it needs when it starts, with "
-    "--cap-add or --privileged",
-}
+PRIVILEGED = Flag(
+    flags=("--privileged",), help="accepted if it is false: no command has more rights than its container"
+)
+FLAGS = (DETACH, ENV, ENV_FILE, INTERACTIVE, PRIVILEGED, TTY, USER, WORKDIR)
+_INSTEAD = {"--detach-keys": "a terminal of exec is left by ending its command"}
+_RIGHTS = "a command gets no more rights than its container: give that what it needs, with --cap-add or --privileged"
 
 
 def exec_command(argv: list[str]) -> int:
@@ -38,26 +39,38 @@ def exec_command(argv: list[str]) -> int:
     if is_on(HELP, options):
         parser().parse_args(["--help", *words[:1]])
     if not words:
-        raise UsageError("no container", hint="see 'mydocker exec --help'")
+        raise MissingArgumentError("no container", hint="see 'mydocker exec --help'")
     container, *command = words
     if not command:
-        raise UsageError("no command to execute", hint="see 'mydocker exec --help'")
-    detach = is_on(DETACH, options)
+        raise MissingArgumentError("no command to execute", hint="see 'mydocker exec --help'")
+    if is_on(PRIVILEGED, options):
+        raise UsageError("--privileged is not supported", hint=_RIGHTS)
     with Stack() as opened:
         entered = open_container(_run_directory(container), opened)
-        plan = session.plan_command(
-            entered.plan,
-            tuple(command),
-            environment=_environment(options),
-            user=_user(last(USER, options)),
-            working_dir=last(WORKDIR, options) or None,
-            stdin_open=is_on(INTERACTIVE, options) and not detach,
-            tty=is_on(TTY, options),
-        )
-        if detach:
-            session.execute_detached(entered, plan)
-            return 0
-        return session.execute(entered, plan).status
+        try:
+            return _execute(entered, options, tuple(command))
+        except LaunchError as error:
+            if error.exit_code != USAGE_FAILURE:
+                raise
+            raise CommandNotExecutableError(error.message, hint=error.hint) from None
+
+
+def _execute(entered: Container, options: list[Option], command: tuple[str, ...]) -> int:
+    """The exit code of COMMAND. Raises LaunchError, UsageError."""
+    detach = is_on(DETACH, options)
+    plan = session.plan_command(
+        entered.plan,
+        command,
+        environment=_environment(options),
+        user=_user(last(USER, options)),
+        working_dir=last(WORKDIR, options) or None,
+        stdin_open=is_on(INTERACTIVE, options) and not detach,
+        tty=is_on(TTY, options),
+    )
+    if detach:
+        session.execute_detached(entered, plan)
+        return 0
+    return session.execute(entered, plan).status
 
 
 def _run_directory(text: str) -> str:

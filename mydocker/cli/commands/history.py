@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import add_format, show, show_json
-from mydocker.errors import StoreError
+from mydocker.cli.common.table import show, show_json
+from mydocker.errors import StoreError, printable
 from mydocker.image.model.progress import megabytes
-from mydocker.image.model.times import shown_time
+from mydocker.image.model.times import seconds_of, shown_time
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import Platform
+from mydocker.services.listing.rows import ago, decimal
 
 if TYPE_CHECKING:
     from typing import Any
 
 HEADINGS = ("CREATED", "SIZE", "CREATED BY", "COMMENT")
+_FIELDS = {"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY"}
 _SHOWN = 80  # characters of a step
 
 
@@ -27,11 +30,20 @@ def history_command(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
-    steps = _steps(store, catalog.find(store, options.image, environ=os.environ, platform=platform)[0])
-    if options.format == "json":
+    image = catalog.find(store, options.image, environ=os.environ, platform=platform)[0]
+    steps, trunc = _steps(store, image), not options.no_trunc
+    if options.quiet:
+        for at in range(len(steps)):
+            print(_id(image, at, trunc=trunc))
+    elif options.format == "json":
         show_json(steps)
+    elif options.format != "table":
+        from mydocker.cli.output.go_template import render_all
+
+        rows = [_fields(step, _id(image, at, trunc=trunc), trunc=trunc) for at, step in enumerate(steps)]
+        print(render_all(options.format, rows, headings=_FIELDS), end="")
     else:
-        show(HEADINGS, [_cells(step) for step in steps])
+        show(HEADINGS, [_cells(step, trunc=trunc) for step in steps])
     return 0
 
 
@@ -44,8 +56,30 @@ def parser() -> Parser:
     )
     parser.add_argument("image", metavar="IMAGE", help="a name, or the beginning of an ID")
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
-    add_format(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only: of the image, then <missing>")
+    parser.add_argument("--no-trunc", action="store_true", help="do not shorten IDs and steps")
+    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
     return parser
+
+
+def _id(image: NamedImage, at: int, *, trunc: bool) -> str:
+    """That of step AT: only the last one, which comes first, has made something that there is."""
+    if at:
+        return "<missing>"
+    return image.ref.config.hex[:12] if trunc else str(image.ref.config)
+
+
+def _fields(step: dict[str, Any], id: str, *, trunc: bool) -> dict[str, str]:
+    """What a template may name (docker history --format)."""
+    created = seconds_of(step["created"])
+    return {
+        "ID": id,
+        "CreatedSince": f"{ago(time.time() - created)} ago",
+        "CreatedAt": step["created"],
+        "CreatedBy": printable(_step(step, 45 if trunc else 0)),
+        "Size": decimal(step["size"]),
+        "Comment": printable(step["comment"]),
+    }
 
 
 def _steps(store: Store, image: NamedImage) -> list[dict[str, Any]]:
@@ -63,7 +97,12 @@ def _steps(store: Store, image: NamedImage) -> list[dict[str, Any]]:
     return steps[::-1]
 
 
-def _cells(step: dict[str, Any]) -> list[str]:
-    command = " ".join(step["created_by"].split())
-    shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
+def _cells(step: dict[str, Any], *, trunc: bool) -> list[str]:
+    shown = _step(step, _SHOWN if trunc else 0)
     return [shown_time(step["created"]), megabytes(step["size"]), shown, step["comment"]]
+
+
+def _step(step: dict[str, Any], length: int) -> str:
+    """What was executed, on one line, and shortened to LENGTH letters unless that is 0."""
+    command = " ".join(step["created_by"].split())
+    return f"{command[: length - 1]}…" if 0 < length < len(command) else command

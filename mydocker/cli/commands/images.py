@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from fnmatch import fnmatchcase
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import add_format, show, show_json
+from mydocker.cli.common.table import show, show_json
+from mydocker.cli.output.image_list import HEADINGS, NONE, ImageRow, fields, is_named, matching, shown_id
 from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
 from mydocker.image.store import Store, catalog
 from mydocker.image.store.catalog import NamedImage
 from mydocker.record import TYPE_CHECKING
-from mydocker.reference import DOCKER_HUB, Reference
+from mydocker.reference import Reference
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
     from typing import Any
-
-HEADINGS = ("REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "CREATED", "SIZE")
-NONE = "<none>"
 
 
 def images_command(argv: list[str]) -> int:
@@ -29,14 +28,20 @@ def images_command(argv: list[str]) -> int:
     store = Store.open(os.environ)
     rows = [row for image in catalog.images(store) for row in rows_of(store, image)]
     if options.name is not None:
-        rows = [row for row in rows if _is_named(row, options.name)]
+        rows = [row for row in rows if is_named(row, options.name)]
+    rows = matching(rows, options.filter)
     if options.quiet:
-        for short in dict.fromkeys(_short_id(row) for row in rows):
-            print(short)
+        for each in dict.fromkeys(shown_id(row, trunc=not options.no_trunc) for row in rows):
+            print(each)
     elif options.format == "json":
         show_json(rows)
+    elif options.format != "table":
+        from mydocker.cli.output.go_template import render_all
+
+        described = [fields(row, trunc=not options.no_trunc) for row in rows]
+        print(render_all(options.format, described, headings=HEADINGS), end="")
     else:
-        show(HEADINGS, [_cells(row) for row in rows])
+        _show(rows, options)
     return 0
 
 
@@ -48,55 +53,65 @@ def parser() -> Parser:
         examples=(
             ("mydocker images", "list all images"),
             ("mydocker images 'team/*'", "list those whose name matches a pattern"),
+            ("mydocker images --format '{{.Repository}}:{{.Tag}}'", "print what a template says"),
             ("mydocker rmi $(mydocker images -q alpine)", "remove all images of a repository"),
         ),
-        instead={
-            "--digests": "--format json has the digests",
-            "--no-trunc": "--format json has whole IDs",
-            "--filter": "give a name or a pattern, as in 'mydocker images \"team/*\"'",
-            "-f": "give a name or a pattern, as in 'mydocker images \"team/*\"'",
-        },
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="a repository, with or without a tag; or a pattern")
     parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
     parser.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: all are listed anyway")
-    add_format(parser)
+    text = "only those that match: before, dangling, label, reference, since; may be repeated"
+    parser.add_argument("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
+    parser.add_argument("--no-trunc", action="store_true", help="print whole IDs")
+    parser.add_argument("--digests", action="store_true", help="print the digests of the manifests, too")
+    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
     return parser
 
 
-def rows_of(store: Store, image: NamedImage) -> list[dict[str, Any]]:
+def rows_of(store: Store, image: NamedImage) -> list[ImageRow]:
     """What is listed of IMAGE, once for each name."""
     try:
         found = catalog.documents(store, image)
     except StoreError:
         return []
+    config = json.loads(found.config)
     common = {
         "id": str(image.ref.config),
         "digest": str(image.ref.manifest),
         "platform": str(image.platform),
-        "created": str(json.loads(found.config).get("created") or ""),
+        "created": str(config.get("created") or ""),
         "size": sum(found.sizes),
         "download": sum(layer.size for layer in found.manifest.layers),
         "pulled": image.ref.when,
     }
     names = [(_repository(tag), tag.tag) for tag in image.tags] or [(_repository(image.digests[0]), NONE)]
-    return [{"repository": repository, "tag": tag, **common} for repository, tag in names]
+    rows = [ImageRow(repository=repository, tag=tag, **common) for repository, tag in names]
+    for row in rows:
+        row.image_labels = _labels(config)
+    return rows
 
 
-def _is_named(row: dict[str, Any], pattern: str) -> bool:
-    """Whether PATTERN is, or matches, the name of ROW with or without its tag."""
-    familiar = pattern.removeprefix(f"{DOCKER_HUB}/").removeprefix("library/")
-    return any(fnmatchcase(name, familiar) for name in (row["repository"], f"{row['repository']}:{row['tag']}"))
-
-
-def _short_id(row: dict[str, Any]) -> str:
-    return str(row["id"]).removeprefix("sha256:")[:12]
+def _labels(config: Mapping[str, Any]) -> dict[str, str]:
+    """As far as they are what they should be: nobody has checked the document."""
+    settings = config.get("config")
+    labels = settings.get("Labels") if isinstance(settings, dict) else None
+    return {name: str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
 
 
 def _repository(name: Reference) -> str:
     return name.replace(tag=None, digest=None).familiar
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _show(rows: list[ImageRow], options: argparse.Namespace) -> None:
+    """As a table, in which --digests has a column of its own."""
+    headings = ["REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "CREATED", "SIZE"]
+    cells = [_cells(row, trunc=not options.no_trunc) for row in rows]
+    if options.digests:
+        for line, digest in zip([headings, *cells], ["DIGEST", *(row["digest"] for row in rows)], strict=True):
+            line.insert(2, digest)
+    show(headings, cells)
+
+
+def _cells(row: ImageRow, *, trunc: bool) -> list[str]:
     created, size = shown_time(row["created"]), megabytes(row["size"])
-    return [row["repository"], row["tag"], _short_id(row), row["platform"], created, size]
+    return [row["repository"], row["tag"], shown_id(row, trunc=trunc), row["platform"], created, size]

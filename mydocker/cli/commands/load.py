@@ -38,7 +38,7 @@ def load_command(argv: list[str]) -> int:
                 reference = reference.replace(tag=None, digest=_digest(source))
             meant = platform or own_platform(source, reference)
             pull(reference, platform=meant, store=store, environ=os.environ, progress=progress, source=source)
-            print(f"loaded {reference.familiar}")
+            print(f"Loaded image: {reference.familiar}")
     return 0
 
 

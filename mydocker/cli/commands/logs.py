@@ -55,6 +55,8 @@ def parse_tail(text: str) -> int | None:
     """The value of `--tail`; None: all. Raises UsageError."""
     if text == "all":
         return None
+    if text.startswith("-") and is_whole_number(text[1:]):
+        return None
     if not is_whole_number(text):
         raise UsageError(f"invalid value {text!r} for --tail: expected a number, or all")
     return int(text)
@@ -65,7 +67,7 @@ def parser() -> Parser:
     parser = Parser(
         "logs",
         text="A container has a log if it was started with 'run -d' or by 'up'.",
-        exits=(("0", "done"), ("2", "wrong usage"), ("125", "there is no such container, or it has no log")),
+        exits=(("0", "done"), ("2", "wrong usage"), ("1", "there is no such container, or it has no log")),
         examples=(
             ("mydocker logs -f web", "print what it has written, and what it writes until it ends"),
             ("mydocker logs --tail 20 -t web", "print the last lines, with their times"),

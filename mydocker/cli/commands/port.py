@@ -8,8 +8,9 @@ from mydocker.cli.common.parser import Parser
 from mydocker.errors import LaunchError, UsageError
 from mydocker.image.store import Store
 from mydocker.number import is_whole_number
-from mydocker.runtime.network import joined_container
+from mydocker.runtime.network import PublishedPort, joined_container
 from mydocker.runtime.network.connections import listed
+from mydocker.services.containers.find import find_kept
 
 
 def port_command(argv: list[str]) -> int:
@@ -23,7 +24,7 @@ def port_command(argv: list[str]) -> int:
 def published(container: str, port: str | None = None) -> list[tuple[str, str]]:
     """(port, place on the host) of what is published of CONTAINER, or of its PORT alone. LaunchError if that is not."""
     wanted = _port(port) if port else None
-    ports = listed(joined_container.find(Store.open(os.environ).containers, container))[1]
+    ports = _ports(Store.open(os.environ), container)
     if wanted:
         ports = tuple(port for port in ports if (port.target, port.protocol) == wanted)
         if not ports:
@@ -33,6 +34,15 @@ def published(container: str, port: str | None = None) -> list[tuple[str, str]]:
         for port in ports
         for address in ((port.host_ip,) if port.host_ip else ("0.0.0.0", "::"))
     ]
+
+
+def _ports(store: Store, container: str) -> tuple[PublishedPort, ...]:
+    """Those of CONTAINER; none if it is there and does not run."""
+    try:
+        return listed(joined_container.find(store.containers, container))[1]
+    except LaunchError:
+        find_kept(store, container)
+        return ()
 
 
 def _port(text: str) -> tuple[int, str]:
@@ -54,7 +64,7 @@ def parser() -> Parser:
         exits=(
             ("0", "done"),
             ("2", "wrong usage"),
-            ("125", "no such container runs, or the port is not published"),
+            ("1", "there is no such container, or the port is not published"),
         ),
         examples=(
             ("mydocker port web", "print all published ports of container web"),

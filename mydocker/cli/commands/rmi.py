@@ -21,8 +21,13 @@ def rmi_command(argv: list[str]) -> int:
     for name in options.images:
         for image in _found(store, name, platform, known, force=options.force):
             gone |= {entry.path: entry for entry in catalog.entries_of(image, name, environ=os.environ)}
-    for entry in catalog.untag(store, [*gone.values()]):
-        print(f"removed {entry.reference.familiar} ({entry.platform})")
+    removed = catalog.untag(store, [*gone.values()])
+    for entry in removed:
+        print(f"Untagged: {entry.reference.familiar}")
+    left = {entry.ref.config for entry in catalog.entries(store)} if removed else set()
+    for config in dict.fromkeys(entry.ref.config for entry in removed):
+        if config not in left:
+            print(f"Deleted: {config}")
     return 0
 
 

@@ -12,9 +12,9 @@ from mydocker.cli.output.archives import refuse_terminal, refused, unfinished, w
 from mydocker.errors import UsageError
 from mydocker.image.files.write import DirectoryOutput, TarOutput, save
 from mydocker.image.store import Store, catalog
-from mydocker.image.store.catalog import NamedImage
+from mydocker.image.store.catalog import ImageName, NamedImage
 from mydocker.paths import usable
-from mydocker.reference import FILE_SYSTEMS, Platform
+from mydocker.reference import FILE_SYSTEMS, Digest, Platform
 from mydocker.runtime.image_file.create import create
 
 
@@ -34,15 +34,25 @@ def save_command(argv: list[str]) -> int:
     platform = Platform.parse(options.platform) if options.platform else None
     store = Store.open(os.environ)
     known = catalog.Known(store)
-    found = [
-        image
-        for name in options.images
-        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known)
-    ]
-    unique = list({image.ref.manifest: image for image in found}.values())
-    for note in _write(store, unique, options):
+    found: dict[Digest, NamedImage] = {}
+    chosen: dict[Digest, set[str]] = {}  # the paths of the names that each image keeps
+    for name in options.images:
+        for image in catalog.find(store, name, environ=os.environ, platform=platform, known=known):
+            found[image.ref.manifest] = image
+            chosen.setdefault(image.ref.manifest, set()).update(entry.path for entry in _meant(image, name))
+    for note in _write(store, [_named(image, chosen[digest]) for digest, image in found.items()], options):
         say(note)
     return 0
+
+
+def _meant(image: NamedImage, name: str) -> list[ImageName]:
+    """The name of IMAGE that NAME is, by which alone it is loaded; all of them if NAME is an ID or a digest."""
+    named = catalog.named(image, name, environ=os.environ)
+    return [entry for entry in named if entry.reference.tag] or [*image.entries]
+
+
+def _named(image: NamedImage, paths: set[str]) -> NamedImage:
+    return NamedImage(entries=tuple(entry for entry in image.entries if entry.path in paths))
 
 
 def parser() -> Parser:

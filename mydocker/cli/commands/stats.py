@@ -19,6 +19,7 @@ from mydocker.runtime.inspect.container_view import ContainerView
 from mydocker.runtime.inspect.running_container import open_running
 from mydocker.runtime.inspect.usage import Usage, usage
 from mydocker.services.containers import look
+from mydocker.services.listing.rows import decimal, scaled
 
 if TYPE_CHECKING:
     from typing import Any
@@ -84,10 +85,10 @@ def _looks(views: dict[str, ContainerView]) -> Iterator[tuple[str, Usage]]:
 
 
 def _row(view: ContainerView, now: Usage, before: Usage) -> dict[str, Any]:
-    network = f"{_decimal(now.network[0])} / {_decimal(now.network[1])}" if now.network else "--"
+    network = f"{decimal(now.network[0])} / {decimal(now.network[1])}" if now.network else "--"
     name = view.plan.name or view.plan.container_id[:12]
     return {
-        "BlockIO": f"{_decimal(now.disk[0])} / {_decimal(now.disk[1])}",
+        "BlockIO": f"{decimal(now.disk[0])} / {decimal(now.disk[1])}",
         "CPUPerc": f"{now.load_since(before) * 100:.2f}%",
         "Container": view.plan.container_id[:12],
         "ID": view.plan.container_id[:12],
@@ -112,21 +113,8 @@ def _show(rows: list[dict[str, Any]], format: str, *, live: bool) -> None:
     sys.stdout.flush()
 
 
-def _decimal(count: int) -> str:
-    return _scaled(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
-
-
 def _binary(count: int) -> str:
-    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
-
-
-def _scaled(count: float, base: int, units: tuple[str, ...], digits: int) -> str:
-    """COUNT as Docker prints it (go-units)."""
-    for unit in units[:-1]:
-        if count < base:
-            return f"{count:.{digits}g}{unit}"
-        count /= base
-    return f"{count:.{digits}g}{units[-1]}"
+    return scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 4)
 
 
 def parser() -> Parser:

@@ -6,13 +6,14 @@ import os
 
 from mydocker import programs
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show
+from mydocker.cli.common.table import columns
 from mydocker.errors import UsageError
 from mydocker.image.store import Store
 from mydocker.runtime.inspect.processes import all_pids
 from mydocker.services.containers import look
 
 _PID = "PID"
+_NARROWEST = 20  # letters of a column, as with docker top
 
 
 def top_command(argv: list[str]) -> int:
@@ -28,7 +29,8 @@ def top_command(argv: list[str]) -> int:
         raise UsageError("the options of ps must print a column PID", hint="as in 'mydocker top web -o pid,args'")
     at, last = headings.index(_PID), len(headings) - 1
     rows = [line.split(maxsplit=last) for line in lines[1:]]
-    show(headings, [row + [""] * (len(headings) - len(row)) for row in rows if row[at : at + 1] and row[at] in pids])
+    own = [row + [""] * (len(headings) - len(row)) for row in rows if row[at : at + 1] and row[at] in pids]
+    print("\n".join(columns([headings, *own], least=_NARROWEST)))
     return 0
 
 

@@ -101,5 +101,7 @@ COMMANDS = {
     )
 }
 NAMES = (*COMMANDS, "help", "version")  # these two are in the overview as flags
+# about one container: what fails has the code 1, as with Docker
+OF_CONTAINERS = ("attach", "commit", "cp", "diff", "export", "logs", "port", "rename", "top")
 # whose exit codes are those of what they run
 RUNNING = ("run", "up", "compose", "record", "exec", "start", "attach", "create")

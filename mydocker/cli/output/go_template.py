@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mydocker.cli.common.table import NARROWEST
 from mydocker.errors import UsageError, printable
 from mydocker.json_output import dump
 from mydocker.record import Record
@@ -62,7 +63,8 @@ def render_all(format: str, rows: Iterable[Mapping[str, Any]], *, headings: Mapp
     names = {field: known.get(field, field.rpartition(".")[2].upper()) for field in template.fields}
     heading = "\t".join(" ".join(names[field] for field in Template(part).fields) for part in template.text.split("\t"))
     table = [line.split("\t") for line in (heading, *lines)]
-    widths = [max(len(row[at]) for row in table if at < len(row)) for at in range(max(map(len, table)))]
+    least = NARROWEST - 3
+    widths = [max(least, *(len(row[at]) for row in table if at < len(row))) for at in range(max(map(len, table)))]
     return "".join(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() + "\n" for row in table
     )

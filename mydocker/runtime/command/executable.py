@@ -33,10 +33,11 @@ _FAR = 2**62  # beyond any file, within what pread(2) takes
 
 
 def find_command(root: int, name: str, path: str) -> str:
-    """The path of command NAME as execvp(3) would choose it, checked. Raises with exit code 127 or 126.
+    """The path of command NAME, checked. Raises with exit code 127 or 126.
 
     A name with a slash is a path, from the current directory if it is relative. Else the first executable on PATH is
-    taken, and an empty entry of PATH is not the current directory (as in Go's exec.LookPath).
+    taken, and an empty entry of PATH is not the current directory (as in Go's exec.LookPath). If PATH has only files
+    that cannot be executed, none is found (127); the message says why it is not the first one.
     """
     if "/" in name:
         _check_interpreter(root, name, _read_interpreter(root, name))
@@ -51,7 +52,7 @@ def find_command(root: int, name: str, path: str) -> str:
         except CommandNotFoundError:
             continue
         except CommandNotExecutableError as error:
-            refused = refused or error
+            refused = refused or CommandNotFoundError(error.message, hint=error.hint)
             continue
         try:
             _check_interpreter(root, candidate, interpreter)

@@ -321,15 +321,18 @@ def _named_by_user(spec: ContainerSpec, program: str) -> str:
 
 
 def _environment(spec: ContainerSpec, config: ImageConfig | None, hostname: str) -> dict[str, str]:
-    """Lowest to highest: the defaults, the image's, the spec's. An entry of the image without `=` is dropped."""
+    """Lowest to highest: the defaults, the image's, the spec's. An entry of the image without `=` is dropped. In their
+    order, what the spec has precedes what only the image has, as `docker run IMAGE env` prints it."""
     environment = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if spec.tty:
         environment["TERM"] = "xterm"
+    inherited: dict[str, str] = {}
     for entry in config.env if config else ():
         name, separator, value = entry.partition("=")
         if name and separator and "\0" not in entry:
-            environment[name] = value
-    return {name: value for name, value in {**environment, **spec.environment}.items() if value is not None}
+            inherited[name] = value
+    merged = {**environment, **spec.environment, **inherited, **spec.environment}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _ids(spec: ContainerSpec, host: Host) -> IdMap | None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from mydocker import kernel
-from mydocker.errors import LaunchError
+from mydocker.errors import LaunchError, NoTerminalError
 from mydocker.kernel.signals import signal
 from mydocker.runtime.streams.relay import HANG_UPS, Flow, Relay, is_controlling
 
@@ -124,7 +124,7 @@ class Terminal(Relay):
     def __enter__(self) -> Terminal:
         if self.forward_input:
             if not os.isatty(0):
-                raise LaunchError("the input device is not a TTY", hint="leave out -t, or run from a terminal")
+                raise NoTerminalError("the input device is not a TTY", hint="leave out -t, or run from a terminal")
             try:
                 self.saved = _take_terminal()
             except termios.error as error:  # EIO: in the background of a shell that has gone, and cannot continue it

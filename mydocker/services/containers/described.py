@@ -153,7 +153,7 @@ def _config(config: ContainerConfig, image: ImageConfig | None) -> dict[str, Any
         "Tty": spec.tty,
         "OpenStdin": spec.stdin_open,
         "StdinOnce": config.stdin_once,
-        "Env": [*inherited, *(f"{key}={value}" for key, value in spec.environment.items() if value is not None)],
+        "Env": [*(f"{key}={value}" for key, value in spec.environment.items() if value is not None), *inherited],
         "Cmd": [*cmd] if cmd else None,
         "Image": config.image,
         "WorkingDir": spec.working_dir or (image.working_dir if image else ""),

@@ -75,6 +75,20 @@ def ago(seconds: float) -> str:
     return f"{hours // unit} {name}s"
 
 
+def decimal(count: float) -> str:
+    """COUNT bytes as Docker's commands write them, 1.99MB."""
+    return scaled(count, 1000, ("B", "kB", "MB", "GB", "TB", "PB"), 3)
+
+
+def scaled(count: float, base: int, units: Sequence[str], digits: int) -> str:
+    """COUNT in the largest of UNITS, each of BASE times the one before, that it has one of (go-units)."""
+    for unit in units[:-1]:
+        if count < base:
+            return f"{count:.{digits}g}{unit}"
+        count /= base
+    return f"{count:.{digits}g}{units[-1]}"
+
+
 def status(state: ContainerState) -> str:
     """The state in words."""
     if state.status == CREATED:

@@ -52,6 +52,8 @@ def parse_driver(text: str, scope: Scope) -> Part:
 def parse_option(text: str, scope: Scope) -> Part:
     """NAME=VALUE."""
     name, equals, value = text.partition("=")
+    if name in NO_EFFECT:
+        return {}
     if name not in OPTIONS:
         raise UsageError(f"log option {name!r} is not supported", hint=f"use {' or '.join(OPTIONS)}")
     if not equals:

@@ -52,6 +52,7 @@ def name(text: str, scope: Scope) -> str | None:
     """A container's name as `docker run` takes it; empty text is none."""
     if not text:
         return None
+    text = text.removeprefix("/") or text  # as `docker inspect` writes it
     if text[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(text) or len(text) > TITLE_LIMIT:
         raise UsageError(f"expected letters, digits, _ . and -, a letter or digit first, at most {TITLE_LIMIT}")
     return text

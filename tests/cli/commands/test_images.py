@@ -102,12 +102,69 @@ def _read(terminal: int) -> bytes:
 
 
 def test_images_as_a_table(mydocker: Command, app: str) -> None:
-    assert mydocker("images") == Result(b"REPOSITORY   TAG   IMAGE ID   PLATFORM   CREATED   SIZE\n", b"", 0)
+    assert mydocker("images") == Result(b"REPOSITORY   TAG       IMAGE ID   PLATFORM   CREATED   SIZE\n", b"", 0)
     mydocker("pull", app)
     [row] = _json(mydocker("images", "--format", "json"))
     cells = mydocker("images").stdout.decode().splitlines()[1].split()
     assert cells[:5] == ["team/app", "latest", row["id"][7:19], "linux/amd64", "2024-01-01T00:00:00"]
     assert row["size"] == 2000 < row["download"]
+
+
+IN_TEMPLATES = {  # the words of `images` or `history` -> what they print of image ID, whose layer has 2,000 bytes
+    "images --format {{.Repository}}:{{.Tag}}": "team/app:latest",
+    "images --format {{.Tag}} -q": "ID12",
+    "images --no-trunc -q": "sha256:ID",
+    "images --format {{.ID}}": "ID12",
+    "images --no-trunc --format {{.ID}}": "sha256:ID",
+    "images --format {{.Size}},{{.VirtualSize}},{{.CreatedAt}}": "2kB,2kB,2024-01-01 00:00:00 +0000 UTC",
+    r"images --format table\x20{{.Repository}}\t{{.Tag}}": "REPOSITORY   TAG\nteam/app     latest",
+    "images --format {{.Tag}} -f dangling=false": "latest",
+    "images --format {{.Tag}} -f dangling=true": "",
+    "images --format {{.Tag}} --filter reference=team/*": "latest",
+    "images --format {{.Tag}} -f reference=other": "",
+    "images --format {{.Tag}} -f reference=other -f reference=team/app:latest": "latest",
+    "images --format {{.Tag}} -f label=a": "latest",
+    "images --format {{.Tag}} -f label=a=1 -f label=b": "latest",
+    "images --format {{.Tag}} -f label=a=2": "",
+    "images --format {{.Tag}} -f label=a -f label=c": "",
+    "images --format {{.Repository}} -f before=team/app": "team/old",
+    "images --format {{.Repository}} -f since=team/old:latest": "team/app",
+    "history --format {{.CreatedBy}} team/app": "COPY top /",
+    "history --format {{.Size}},{{.CreatedAt}} team/app": "2kB,2024-01-03T00:00:00Z",
+    "history -q team/app": "ID12",
+    "history -q --no-trunc team/app": "sha256:ID",
+}
+
+
+def test_templates_and_filters(mydocker: Command, registry: Registry) -> None:
+    history = [{"created": "2024-01-03T00:00:00Z", "created_by": "COPY top /"}]
+    layers = [layer({"top": bytes(2000)})]
+    registry.push(oci.image(layers, labels={"a": "1", "b": ""}, config={"history": history}), "team/app")
+    registry.push(oci.image(layers, config={"created": "2023-01-01T00:00:00Z"}), "team/old")
+    mydocker("pull", "-q", "team/app")
+    whole = _json(mydocker("images", "--format", "json"))[0]["id"].removeprefix("sha256:")
+    found, expected = {}, {}
+    for words, text in IN_TEMPLATES.items():
+        if "before=" in words:
+            mydocker("pull", "-q", "team/old")
+        found[words] = _printed(mydocker, words)
+        expected[words] = text.replace("ID12", whole[:12]).replace("ID", whole) if "REPOSITORY" not in text else text
+        if "since=" in words:
+            mydocker("rmi", "team/old")
+    assert found == expected
+
+
+def _printed(mydocker: Command, words: str) -> str:
+    done = mydocker(*(word.replace(r"\x20", " ") for word in words.split()))
+    assert (done.stderr, done.code) == (b"", 0), words
+    return done.stdout.decode().removesuffix("\n")
+
+
+def test_images_with_digests(mydocker: Command, app: str) -> None:
+    mydocker("pull", "-q", app)
+    [row] = _json(mydocker("images", "--format", "json"))
+    heading, line = mydocker("images", "--digests").stdout.decode().splitlines()
+    assert heading.split()[:3] == ["REPOSITORY", "TAG", "DIGEST"] and line.split()[2] == row["digest"]
 
 
 def test_images_by_name_and_their_ids_alone(mydocker: Command, app: str) -> None:
@@ -150,10 +207,11 @@ def test_tag_and_rmi(mydocker: Command, app: str) -> None:
     mydocker("pull", "-q", app)
     assert mydocker("tag", app, "mine:1") == Result(b"", b"", 0)
     assert _names(mydocker) == ["mine:1", "team/app:latest"]
-    assert mydocker("rmi", app) == Result(b"removed team/app:latest (linux/amd64)\n", b"", 0)
+    assert mydocker("rmi", app) == Result(b"Untagged: team/app:latest\n", b"", 0)
     [left] = _json(mydocker("inspect", "mine:1"))
     removed = mydocker("rmi", left["Id"][7:20]).stdout.decode().splitlines()
-    assert removed == ["removed mine:1 (linux/amd64)", f"removed team/app@{left['Digest']} (linux/amd64)"]
+    names = ["Untagged: mine:1", f"Untagged: team/app@{left['Digest']}"]
+    assert removed == [*names, f"Deleted: {left['Id']}"]
     assert _names(mydocker) == [] and list((mydocker.store / "refs").iterdir()) == []
 
 
@@ -192,6 +250,26 @@ def test_rmi_with_force_does_not_mind_what_is_missing(mydocker: Command, app: st
     assert mydocker("rmi", "-f", "nonesuch", app).code == 0 and not _names(mydocker)
     assert mydocker("rmi", "-f", "nonesuch") == Result(b"", b"", 0)
     assert mydocker("prune", "-f").code == 0
+
+
+def test_an_archive_has_the_names_that_were_given(mydocker: Command, app: str, tmp_path: pathlib.Path) -> None:
+    """And not others of the same image."""
+    mydocker("pull", "-q", app)
+    mydocker("tag", app, "mine:1")
+    mydocker("tag", app, "mine:2")
+    identity = _json(mydocker("inspect", app))[0]["Id"]
+    everything = ["mine:1", "mine:2", "team/app:latest"]
+    for names, expected in (
+        (["mine:2"], ["mine:2"]),
+        (["mine:1", app], ["mine:1", "team/app:latest"]),
+        ([identity], everything),
+    ):
+        assert mydocker("save", "-o", str(tmp_path / "x.tar"), *names).code == 0
+        mydocker("rmi", identity)
+        lines = mydocker("load", "-q", "-i", str(tmp_path / "x.tar")).stdout.decode().splitlines()
+        assert sorted(lines) == [f"Loaded image: {name}" for name in expected]
+        for name in everything:
+            mydocker("tag", identity, name)
 
 
 def test_an_id_is_a_name_of_what_to_run(mydocker: Command) -> None:
@@ -314,7 +392,10 @@ def test_images_for_another_platform(mydocker: Command, registry: Registry) -> N
         (("tag", "x"), 2, "NAME"),
         (("tag", "x", "Y"), 2, "lower-case"),
         (("rmi", "sha256:0123456789ab"), 1, "not in the store"),
-        (("images", "--format", "xml"), 2, "xml"),
+        (("images", "--format", "{{.ID"), 2, "has no end"),
+        (("images", "-f", "nonesuch=1"), 2, "unknown key 'nonesuch'"),
+        (("images", "-f", "dangling=x"), 2, "dangling=true or dangling=false"),
+        (("images", "-f", "before=nonesuch"), 1, "image nonesuch is not in the store"),
         (("images", "one", "two"), 2, "two"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lab.command import Command, Result
 
-HEADINGS = b"NETWORK ID   NAME   DRIVER   SUBNET   CONTAINERS\n"
+HEADINGS = b"NETWORK ID   NAME      DRIVER    SUBNET    CONTAINERS\n"
 
 
 @pytest.fixture

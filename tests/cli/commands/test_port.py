@@ -37,10 +37,10 @@ def test_all_ports_and_one(mydocker: Command) -> None:
             f"[::]:{number}",
         ]
         missing = mydocker("port", "web", "81")
-        assert (missing.stdout, missing.code) == (b"", 125)
+        assert (missing.stdout, missing.code) == (b"", 1)
         assert missing.stderr == b"mydocker: port 81/tcp of web is not published\n"
     gone = mydocker("port", "web")
-    assert (gone.stdout, gone.code) == (b"", 125) and gone.stderr.startswith(b"mydocker: no container web runs\n")
+    assert (gone.stdout, gone.code) == (b"", 1) and gone.stderr.startswith(b"mydocker: no such container: web\n")
 
 
 @pytest.mark.parametrize(

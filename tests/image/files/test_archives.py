@@ -83,9 +83,9 @@ def test_load_takes_what_save_of_others_has_written(
     _skopeo(remote, f"{kind}:{archive}:docker.io/library/mine:7")
     if compress:
         archive.write_bytes(gzip.compress(archive.read_bytes(), 1))
-    assert mydocker("load", "-q", "-i", str(archive)) == Result(b"loaded mine:7\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(archive)) == Result(b"Loaded image: mine:7\n", b"", 0)
     assert mydocker("run", "--network", "none", "--pull", "never", "mine:7", "echo", "hey").stdout == b"hey\n"
-    assert mydocker("load", "-q", input=archive.read_bytes()) == Result(b"loaded mine:7\n", b"", 0)
+    assert mydocker("load", "-q", input=archive.read_bytes()) == Result(b"Loaded image: mine:7\n", b"", 0)
     said = mydocker("load", "-i", str(archive)).stderr.decode().splitlines()
     assert said[0] == "loading mine:7" and said[-1].startswith("mine:7: sha256:")
 
@@ -98,7 +98,7 @@ def test_a_layout_of_umoci_is_read(mydocker: Command, tmp_path: pathlib.Path) ->
     _run("umoci", "init", "--layout", layout)
     _run("umoci", "new", "--image", f"{layout}:first")
     _run("umoci", "insert", "--image", f"{layout}:first", source / "etc", "/etc")
-    assert mydocker("load", "-q", "-i", str(layout)) == Result(b"loaded localhost/made:first\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(layout)) == Result(b"Loaded image: localhost/made:first\n", b"", 0)
     [top] = _image(mydocker, "localhost/made:first")["LayerDirs"]
     assert (pathlib.Path(top) / "etc" / "motd").read_bytes() == b"hello\n"
 
@@ -130,7 +130,7 @@ def test_saved_and_loaded_an_image_is_the_same(mydocker: Command, tmp_path: path
     assert mydocker("save", "--format", "docker-archive", before["Id"]).stdout == piped
     mydocker("rmi", "alpine")
     mydocker("prune")
-    assert mydocker("load", "-q", input=piped) == Result(b"loaded alpine:latest\n", b"", 0)
+    assert mydocker("load", "-q", input=piped) == Result(b"Loaded image: alpine:latest\n", b"", 0)
     after = _image(mydocker, "alpine")
     assert (after["Id"], after["RootFS"]) == (before["Id"], before["RootFS"])
     assert mydocker("fsck").code == 0
@@ -146,7 +146,7 @@ def test_a_layout_directory_is_written_whole_or_not_at_all(mydocker: Command, tm
         assert mydocker(*save, name) == Result(b"", b"", 0)
         _skopeo(f"oci:{tmp_path}/{name}:docker.io/library/alpine:latest", f"oci:{tmp_path}/copy-of-{name}:it")
     mydocker("rmi", "alpine")
-    assert mydocker("load", "-q", "-i", str(tmp_path / "new")) == Result(b"loaded alpine:latest\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(tmp_path / "new")) == Result(b"Loaded image: alpine:latest\n", b"", 0)
     assert _image(mydocker, "alpine")["Id"] == before["Id"]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
@@ -168,9 +168,9 @@ def test_images_without_a_name_are_saved_and_loaded(
     one, two = tmp_path / "one.tar", tmp_path / "two.tar"
     assert mydocker("save", "-o", str(two), *ids).code == mydocker("save", "-o", str(one), ids[0]).code == 0
     shutil.rmtree(mydocker.store)
-    assert mydocker("load", "-q", "-i", str(one)) == Result(b"loaded localhost/one-tar:latest\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(one)) == Result(b"Loaded image: localhost/one-tar:latest\n", b"", 0)
     loaded = mydocker("load", "-q", "-i", str(two)).stdout.decode().splitlines()
-    assert [line.partition("@sha256:")[0] for line in loaded] == ["loaded localhost/two-tar"] * 2
+    assert [line.partition("@sha256:")[0] for line in loaded] == ["Loaded image: localhost/two-tar"] * 2
     assert {row["id"] for row in json.loads(mydocker("images", "--format", "json").stdout)} == set(ids)
     for number, found in enumerate(ids):
         for kind in ("oci-archive", "docker-archive"):
@@ -351,7 +351,7 @@ def test_an_ordinary_user_saves_what_belongs_to_others(second_user: Command, reg
     assert second_user("pull", "-q", "team/owned").code == 0
     saved = second_user("save", "team/owned")
     assert (saved.stderr, saved.code) == (b"", 0)
-    assert second_user("load", "-q", input=saved.stdout) == Result(b"loaded team/owned:latest\n", b"", 0)
+    assert second_user("load", "-q", input=saved.stdout) == Result(b"Loaded image: team/owned:latest\n", b"", 0)
 
 
 HOSTILE: dict[str, Callable[[pathlib.Path, pathlib.Path], object]] = {

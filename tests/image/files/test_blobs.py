@@ -53,7 +53,7 @@ def saved(tmp_path: pathlib.Path) -> bytes:
 def test_an_archive_may_be_compressed(mydocker: Command, tmp_path: pathlib.Path, saved: bytes, kind: str) -> None:
     path = tmp_path / "saved"
     path.write_bytes(COMPRESSIONS[kind](saved))
-    loaded = Result(b"loaded localhost/saved:it\n", b"", 0)
+    loaded = Result(b"Loaded image: localhost/saved:it\n", b"", 0)
     assert mydocker("load", "-q", "-i", str(path)) == loaded
     assert mydocker("load", "-q", input=path.read_bytes()).code == 0
     path.write_bytes(path.read_bytes()[:-9])

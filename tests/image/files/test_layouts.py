@@ -94,7 +94,7 @@ def test_layers_of_a_docker_archive_in_any_compression(
     files = docker_files(built, layers=[COMPRESSIONS[kind](tar) for tar in (PLAIN, layer({"b": b"2"}))])
     path = pathlib.Path(archive(tmp_path / "saved", files))
     path.write_bytes(COMPRESSIONS[whole](path.read_bytes()))
-    assert mydocker("load", "-q", "-i", str(path)) == Result(b"loaded mine:1\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(path)) == Result(b"Loaded image: mine:1\n", b"", 0)
     assert mydocker("fsck").code == 0
     [found] = json.loads(mydocker("inspect", "mine:1").stdout)
     assert (
@@ -140,7 +140,7 @@ def test_of_the_two_forms_in_one_archive_the_complete_one_counts(
 ) -> None:
     built = oci.image([busybox.base_layer(), layer({"b": b"2"})], compression="none")
     path = archive(tmp_path / "saved", _docker_25(built, index, **more))
-    assert mydocker("load", "-q", "-i", path) == Result(f"loaded {name}\n".encode(), b"", 0)
+    assert mydocker("load", "-q", "-i", path) == Result(f"Loaded image: {name}\n".encode(), b"", 0)
     for transport in ("oci-archive", "docker-archive"):
         done = mydocker("run", "--network", "none", f"{transport}:{path}", "cat", "/b")
         assert done == Result(b"2", b"", 0)
@@ -151,7 +151,7 @@ def test_of_the_two_forms_in_one_archive_the_complete_one_counts(
 @pytest.mark.parametrize("tags", [None, [], ()])
 def test_a_docker_archive_without_names(mydocker: Command, tmp_path: pathlib.Path, tags: object) -> None:
     path = archive(tmp_path / "My Image.tar", docker_files(image(compression="none"), tags=tags))
-    assert mydocker("load", "-q", "-i", path) == Result(b"loaded localhost/my-image-tar:latest\n", b"", 0)
+    assert mydocker("load", "-q", "-i", path) == Result(b"Loaded image: localhost/my-image-tar:latest\n", b"", 0)
 
 
 @root
@@ -201,7 +201,7 @@ def test_a_name_that_no_command_takes_is_no_name(
     nameless = f"localhost/layout@{first.digest}" if several else "localhost/layout:latest"
     if several and not name:
         called = None
-    assert done.stdout.decode().splitlines()[0] == f"loaded {called or nameless}"
+    assert done.stdout.decode().splitlines()[0] == f"Loaded image: {called or nameless}"
     short = oci.digest(first.config).removeprefix("sha256:")[:12]
     for word in (*([called] if called else []), short):
         assert mydocker("inspect", word).code == 0
@@ -212,14 +212,14 @@ def test_a_name_that_no_command_takes_is_no_name(
 def test_the_first_usable_name_counts(mydocker: Command, tmp_path: pathlib.Path) -> None:
     both = {"annotations": {FULL_NAME: "not a name", REF_NAME: "v2"}}
     path = layout(tmp_path / "layout", (image(), both))
-    assert mydocker("load", "-q", "-i", str(path)) == Result(b"loaded localhost/layout:v2\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(path)) == Result(b"Loaded image: localhost/layout:v2\n", b"", 0)
 
 
 @root
 def test_repo_tags_that_are_no_names(mydocker: Command, tmp_path: pathlib.Path) -> None:
     files = docker_files(image(compression="none"), tags=["<none>:<none>", "fine:1", "Bad/Name:1"])
     done = mydocker("load", "-q", "-i", archive(tmp_path / "saved", files))
-    assert done.code == 0 and b"loaded fine:1\n" in done.stdout
+    assert done.code == 0 and b"Loaded image: fine:1\n" in done.stdout
     assert images(mydocker) == ["fine:1"]
 
 
@@ -229,8 +229,8 @@ def test_a_name_that_stands_twice_for_one_image(mydocker: Command, tmp_path: pat
     path = layout(tmp_path / "layout", (built, named("a")), (built, named("a")), (image(b"2"), named("b")))
     assert mydocker("pull", "-q", f"oci:{path}:a").code == 0
     assert mydocker("load", "-q", "-i", str(path)).stdout.splitlines() == [
-        b"loaded localhost/layout:a",
-        b"loaded localhost/layout:b",
+        b"Loaded image: localhost/layout:a",
+        b"Loaded image: localhost/layout:b",
     ]
     files = docker_files(built)
     files["0/layer.tar"] = layer({"a": b"1"})
@@ -253,7 +253,7 @@ def test_one_name_for_several_platforms_is_one_image(mydocker: Command, tmp_path
     own, other = image(b"1"), image(b"2", architecture="riscv64")
     entries = [(each, {**named("a"), "platform": dict(each.platform)}) for each in (other, own)]
     path = layout(tmp_path / "layout", *entries)
-    assert mydocker("load", "-q", "-i", str(path)) == Result(b"loaded localhost/layout:a\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(path)) == Result(b"Loaded image: localhost/layout:a\n", b"", 0)
     assert json.loads(mydocker("inspect", "localhost/layout:a").stdout)[0]["Id"] == oci.digest(own.config)
     assert mydocker("load", "-q", "--platform", "linux/riscv64", "-i", str(path)).code == 0
 
@@ -297,7 +297,7 @@ def test_what_is_no_image_is_passed_over(mydocker: Command, tmp_path: pathlib.Pa
     entries = [(image(), named("v1")), OTHERS[other]]
     path = layout(tmp_path / "layout", *(reversed(entries) if first else entries))
     assert mydocker("pull", "-q", f"oci:{path}").code == 0  # the only image
-    assert mydocker("load", "-q", "-i", str(path)) == Result(b"loaded localhost/layout:v1\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(path)) == Result(b"Loaded image: localhost/layout:v1\n", b"", 0)
     done = mydocker("push", f"oci:{path}")
     assert b"it has v1" in done.stderr  # the hint of a push, which would need a name
 
@@ -373,7 +373,7 @@ def test_an_image_may_call_its_platform_by_another_name(
         )
     built = oci.image([busybox.base_layer()], config={"architecture": architecture, "os": system})
     path = layout(tmp_path / "layout", (built, named("v1")))
-    assert mydocker("load", "-q", "-i", str(path)) == Result(b"loaded localhost/layout:v1\n", b"", 0)
+    assert mydocker("load", "-q", "-i", str(path)) == Result(b"Loaded image: localhost/layout:v1\n", b"", 0)
     assert mydocker("run", "--network", "none", "localhost/layout:v1", "echo", "hey") == Result(b"hey\n", b"", 0)
     platform = {"os": system or "linux", "architecture": architecture or busybox.ARCHITECTURE}
     listed = oci.index([built]).manifest

@@ -123,7 +123,7 @@ def test_such_an_archive_is_loaded(mydocker: Command, tmp_path: pathlib.Path, am
     files = {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     path = archive(tmp_path / "saved.tar", files)
     loaded = mydocker("load", "-q", "-i", str(path))
-    assert (loaded.stdout, loaded.code) == (b"loaded localhost/saved-tar:latest\n", 0), loaded
+    assert (loaded.stdout, loaded.code) == (b"Loaded image: localhost/saved-tar:latest\n", 0), loaded
     [found] = json.loads(mydocker("inspect", "localhost/saved-tar").stdout)
     assert found["Id"] == oci.digest(ONE.config)
     pulled = mydocker("pull", "-q", f"oci-archive:{path}")  # the transports find what load finds
@@ -163,7 +163,7 @@ def test_a_docker_archive_may_compress_its_layers_as_it_likes(
     files = {"c.json": config, "manifest.json": json.dumps(listing).encode(), **dict(zip(names, packed, strict=True))}
     path = archive(tmp_path / "x.tar", files)
     loaded = mydocker("load", "-q", "-i", str(path))
-    assert (loaded.stdout, loaded.code) == (b"loaded packed:1\n", 0), loaded
+    assert (loaded.stdout, loaded.code) == (b"Loaded image: packed:1\n", 0), loaded
     [found] = json.loads(mydocker("inspect", "packed:1").stdout)
     assert found["RootFS"]["Layers"] == [oci.digest(tar) for tar in tars]
     assert mydocker("push", "-q", f"docker-archive:{path}", "--to", f"{registry.address}/layouts/packed:1").code == 0
@@ -222,7 +222,11 @@ def test_load_and_push_pass_over_it_as_well(mydocker: Command, registry: Registr
     index = {"schemaVersion": 2, "manifests": [*entries[:3], entry(ONE, "v1"), *entries[3:], entry(TWO, "v2")]}
     path = write(tmp_path / "x", ONE, TWO, *(data for data, _ in OTHERS.values()), index=index)
     loaded = mydocker("load", "-q", "-i", str(path))
-    assert (loaded.stdout, loaded.stderr, loaded.code) == (b"loaded localhost/x:v1\nloaded localhost/x:v2\n", b"", 0)
+    assert (loaded.stdout, loaded.stderr, loaded.code) == (
+        b"Loaded image: localhost/x:v1\nLoaded image: localhost/x:v2\n",
+        b"",
+        0,
+    )
     inner = json.dumps({"schemaVersion": 2, "mediaType": oci.OCI_INDEX, "manifests": [*HERE, entry(ONE)]}).encode()
     nested = {"schemaVersion": 2, "manifests": [oci.descriptor(oci.OCI_INDEX, inner)]}
     path = write(tmp_path / "y", ONE, inner, *(data for data, _ in OTHERS.values()), index=nested)
@@ -350,13 +354,13 @@ def test_a_tag_that_stands_twice_in_a_docker_archive(tmp_path: pathlib.Path) -> 
 @pytest.mark.root
 def test_names_that_no_command_takes_are_loaded_without(mydocker: Command, tmp_path: pathlib.Path) -> None:
     alone = write(tmp_path / "alone", ONE, index={"manifests": [entry(ONE, "v1.0+build5")]})
-    assert mydocker("load", "-q", "-i", str(alone)).stdout == b"loaded localhost/alone:latest\n"
+    assert mydocker("load", "-q", "-i", str(alone)).stdout == b"Loaded image: localhost/alone:latest\n"
     assert mydocker("rmi", "localhost/alone").code == 0
     several = [entry(ONE, "my tag"), entry(TWO, "v2"), entry(ARM7, "docker.io/library/B:1"), entry(TWO, "v2")]
     path = write(tmp_path / "several", ONE, TWO, ARM7, index={"manifests": several})
     loaded = mydocker("load", "-q", "-i", str(path))
     names = [f"localhost/several@{ONE.digest}", "localhost/several:v2", f"localhost/several@{ARM7.digest}"]
-    assert loaded.stdout.decode().splitlines() == [f"loaded {name}" for name in names] and loaded.code == 0
+    assert loaded.stdout.decode().splitlines() == [f"Loaded image: {name}" for name in names] and loaded.code == 0
     for image in (ONE, TWO, ARM7):
         assert mydocker("rmi", oci.digest(image.config)).code == 0
     assert json.loads(mydocker("images", "--format", "json").stdout) == []
@@ -364,8 +368,8 @@ def test_names_that_no_command_takes_are_loaded_without(mydocker: Command, tmp_p
 
 def test_a_name_with_several_platforms_is_saved_and_loaded(mydocker: Command, tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "x", ARM, ARM7, index={"manifests": [_for(ARM), _for(ARM7)]})
-    assert mydocker("load", "-q", "--platform", "linux/arm/v6", "-i", str(path)).stdout == b"loaded a/b:1\n"
-    assert mydocker("load", "-q", "--platform", "linux/arm/v7", "-i", str(path)).stdout == b"loaded a/b:1\n"
+    assert mydocker("load", "-q", "--platform", "linux/arm/v6", "-i", str(path)).stdout == b"Loaded image: a/b:1\n"
+    assert mydocker("load", "-q", "--platform", "linux/arm/v7", "-i", str(path)).stdout == b"Loaded image: a/b:1\n"
     assert mydocker("save", "-o", str(tmp_path / "saved.tar"), "a/b:1").code == 0
     assert mydocker("rmi", "a/b:1").code == 0
     for platform, image in (("linux/arm/v6", ARM), ("linux/arm/v7", ARM7)):

@@ -61,7 +61,8 @@ def test_found(root: int, name: str, path: str, expected: str) -> None:
             r"/bin/windows: there is no '/bin/sh\r', which runs it",
             r"its lines end in \r\n, as on Windows",
         ),
-        ("closed", CommandNotExecutableError, "/bin/closed: permission denied", None),
+        ("closed", CommandNotFoundError, "/bin/closed: permission denied", None),
+        ("/bin/closed", CommandNotExecutableError, "/bin/closed: permission denied", None),
         ("itself", CommandNotExecutableError, "/bin/itself: too many interpreters", None),
     ],
 )

@@ -231,7 +231,7 @@ def test_what_the_image_says() -> None:
     assert (plain["Env"], plain["Cmd"], plain["Entrypoint"]) == (["A=image", "PATH=/bin"], ["c"], ["e"])
     assert (plain["User"], plain["WorkingDir"]) == ("7", "/d")
     changed = _document(container(FULL), image)["Config"]
-    assert (changed["Env"], changed["Cmd"], changed["Entrypoint"]) == (["PATH=/bin", "A=b"], ["cmd"], ["/e"])
+    assert (changed["Env"], changed["Cmd"], changed["Entrypoint"]) == (["A=b", "PATH=/bin"], ["cmd"], ["/e"])
 
 
 def test_one_of_which_nothing_is_known() -> None:
