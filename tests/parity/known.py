@@ -74,6 +74,10 @@ ABOUT_NONE = [
     *("logs", "logs -f", "port", "attach", "diff", "top", "start", "stop", "kill", "wait", "restart", "pause"),
     *("rename {} x", "cp {}:/x .", "exec {} true", "commit {} x", "export {} -o x"),
 ]
+NO_FIELD = (
+    "{{.Config.Cmd}} {{.Config.Entrypoint}} {{.Config.OnBuild}}",
+    "{{if .Config.Healthcheck}}yes{{else}}no{{end}}",
+)
 IN_EXEC = ("no such user", "no such group", "no such working directory", "a relative working directory", "no terminal")
 
 OF_THE_OTHER = ("-h box", "-p 80", "-P", "--expose 80")
@@ -153,6 +157,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_seen[--isolation default]": "no such option",
         "test_seen[--volume-driver local]": "no such option",
         "test_the_order_of_variables": "by name",
+        **{f"test_a_template_of_what_an_image_lacks[{text}]": "no such field" for text in NO_FIELD},
+        "test_templates_of_what_a_container_lacks": "Entrypoint is a text, Health a structure",
         **{f"test_exit_code[an OOM score too {way}]": "126" for way in ("high", "low")},
         **{f"test_seen[--domainname{case}]": "no such option" for case in ("", ", empty", " and --hostname")},
         "test_an_empty_value[--domainname]": "no such option",

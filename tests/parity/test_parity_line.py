@@ -580,6 +580,40 @@ def test_exit_code_of_exec(peer: Peer, name: str) -> None:
     assert done.code == code, done
 
 
+TEMPLATES = {  # of `inspect`, about an image that says little -> what is printed
+    "{{.Config.Cmd}} {{.Config.Entrypoint}} {{.Config.OnBuild}}": "[/bin/sh] [] []",
+    "{{.Config.ExposedPorts}} {{.Config.Volumes}} {{.Config.Labels}}": "map[] map[] map[]",
+    "{{.Config.User}}|{{.Config.WorkingDir}}|{{.Config.StopSignal}}|{{.Comment}}": "|||",
+    "{{json .Config.Entrypoint}} {{json .Config.Labels}}": "null null",
+    '{{index .Config.Labels "x"}}|{{len .Config.Volumes}}': "|0",
+    "{{if .Config.Healthcheck}}yes{{else}}no{{end}}": "no",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_of_what_an_image_lacks(peer: Peer, template: str) -> None:
+    done = peer.command("inspect", "--format", template, f"{peer.registry}/library/alpine")
+    assert done == Result(f"{TEMPLATES[template]}\n".encode(), b"", 0)
+
+
+IN_CONTAINERS = {
+    "{{.Config.Entrypoint}} {{.Config.Volumes}} {{.HostConfig.Binds}} {{.HostConfig.CapAdd}}": "[] map[] [] []",
+    "{{.Config.Healthcheck}} {{.State.Health}} {{.HostConfig.PidsLimit}}": "<nil> <nil> <nil>",
+    "{{.Config.AttachStdin}} {{.HostConfig.Tmpfs}} {{.HostConfig.Links}} {{.ExecIDs}}": "false map[] [] []",
+    "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}": "none",
+}
+
+
+def test_templates_of_what_a_container_lacks(peer: Peer) -> None:
+    words = ["create", "--name", "parity-lacks", "--network", "none", f"{peer.registry}/library/alpine", "true"]
+    assert peer.command(*words).code == 0
+    try:
+        found = {each: peer.command("inspect", "-f", each, "parity-lacks").stdout.decode() for each in IN_CONTAINERS}
+    finally:
+        peer.command("rm", "parity-lacks")
+    assert found == {each: f"{text}\n" for each, text in IN_CONTAINERS.items()}
+
+
 def test_the_order_of_variables(peer: Peer) -> None:
     """Those of the command line come before those that only the image has."""
     words = ("-h", "box", "-u", "root", "-e", "NEW=1", "-e", "B=flag")

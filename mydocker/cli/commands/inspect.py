@@ -46,8 +46,9 @@ def inspect_command(argv: list[str]) -> int:
         show_json(found)
     else:
         from mydocker.cli.output.go_template import render_all
+        from mydocker.cli.output.go_types import typed
 
-        print(render_all(options.format, found), end="")
+        print(render_all(options.format, [typed(document) for document in found]), end="")
     for each in missing:
         complain(each)
     return 1 if missing else 0

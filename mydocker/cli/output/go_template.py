@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mydocker.cli.common.table import NARROWEST
+from mydocker.cli.output.go_types import MAP, Nil, Typed
 from mydocker.errors import UsageError, printable
 from mydocker.json_output import dump
 from mydocker.record import Record
@@ -291,9 +292,13 @@ def _field(of: Value, path: str) -> Value:
 def _member(value: object, name: str, path: str) -> Any:
     """Field NAME of an object; an entry of a map that is not there is no error, as in Go. An object is what has names
     that begin with a capital letter alone, as what Docker prints."""
+    if value is MAP:
+        return None
     if not isinstance(value, Mapping):
         what = "nothing" if value is None else _type_of(value)
         raise _wrong(f"{path}: {name} is a field of {what}")
+    if value.get(name) is None and isinstance(value, Typed) and name in value.unset:
+        return value.unset[name]
     if name not in value and value and all(key[:1].isupper() for key in value):
         raise _wrong(f"{path}: there is no field {name}", hint=f"there are: {', '.join(value)}")
     return value.get(name)
@@ -361,17 +366,26 @@ def shown(value: object) -> str:
     """VALUE as Go prints it (fmt, %v)."""
     if value is None:
         return _MISSING
+    if isinstance(value, Nil):
+        return value.text
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return f"map[{' '.join(f'{key}:{shown(each)}' for key, each in sorted(value.items()))}]"
+        return f"map[{' '.join(f'{key}:{_in_map(each)}' for key, each in sorted(value.items()))}]"
     if isinstance(value, (list, tuple)):
         return f"[{' '.join(map(shown, value))}]"
     return str(value)
 
 
+def _in_map(value: object) -> str:
+    """The values of Docker's sets, such as ExposedPorts, are structures without fields."""
+    return "{}" if value == {} else shown(value)
+
+
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
+        if value is MAP:
+            return ""
         value = value.get(key) if isinstance(value, Mapping) else value[key]
     return value
 
@@ -403,7 +417,7 @@ def _printed(format: str, *values: object) -> str:
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 _MANY = 100
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {  # each with the least and the most of its arguments
-    "json": (lambda value: dump(value, compact=True), 1, 1),
+    "json": (lambda value: dump(None if isinstance(value, Nil) else value, compact=True), 1, 1),
     "join": (lambda texts, separator: separator.join(map(shown, texts)), 2, 2),
     "split": (lambda text, separator: text.split(separator), 2, 2),
     "lower": (lambda text: text.lower(), 1, 1),
