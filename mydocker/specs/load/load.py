@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from mydocker.specs.model import ContainerSpec
 
 _ROWS = {field.key: field for field in reversed(FIELDS)}  # of rows with one key, the first
+_GOSS = frozenset(  # the resources of its files ("Goss test reference"), each a mapping, as none of our keys is
+    ("addr", "command", "dns", "file", "gossfile", "group", "http", "interface", "kernel-param", "matching", "mount")
+    + ("package", "port", "process", "service", "user")
+)
 _CASE_KEYS = [field.key for field in FIELDS if field.is_of_case]
 
 # what people who know `docker run` or a Dockerfile write for a key: the long names of the flags, and a few more
@@ -240,6 +244,9 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
         message = "a file of Compose's first format: put its services below a key 'services', and volumes at the top"
         reader.refuse(document.entries[0][0], message)
         return True
+    if document.entries and all(key.text in _GOSS and _is_resource(node) for key, node in document.entries):
+        reader.refuse(document.entries[0][0], "a file of goss, which is not read: docs/migrate.md has the same checks")
+        return True
     for key, node in document.entries:
         if key.text in _ROWS or key.text.startswith(("x-", "x_")):
             continue
@@ -253,6 +260,11 @@ def _is_of_another_format(document: Mapping, reader: Reader) -> bool:
             reader.refuse(key, f"{key.text} is of container-structure-test, whose files begin with schemaVersion")
             return True
     return False
+
+
+def _is_resource(node: Node) -> bool:
+    """Whether NODE may stand below a key of a file of goss: a mapping, of no services of a misspelt `services`."""
+    return isinstance(node, Mapping) and not any(_is_service(each) for _, each in node.entries)
 
 
 def _is_service(node: Node) -> bool:

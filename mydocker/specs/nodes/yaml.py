@@ -27,7 +27,7 @@ COPY_LIMIT = 100_000  # nodes that the aliases of a file may stand for, nested o
 _CORE = "tag:yaml.org,2002:"
 _DOUBTFUL = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf")
 _TAGS = frozenset((None, "!", *(_CORE + x for x in ("str", "int", "float", "bool", "null", "seq", "map"))))
-_MERGE = "<<"
+_MERGE, _MERGE_TAG = "<<", f"{_CORE}merge"
 MERGE_TAGS = ("!reset", "!override")  # of Compose files
 _MARKS = re.compile("^\ufeff+", re.MULTILINE)
 _BLANKS = " \t"
@@ -36,6 +36,11 @@ _ENDS = "\0\r\n\x85\u2028\u2029"  # what ends a line, for the scanner
 _NUMBER = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _BREAKS = frozenset("\r\x85\u2028\u2029")
 _WIDTH = 110  # of a line of text that may be broken
+
+
+def _is_merge(event: yaml.Event) -> bool:
+    """Whether EVENT is the key `<<` with its tag, `!!merge <<`, as programs in Go write it."""
+    return isinstance(event, yaml.ScalarEvent) and event.tag == _MERGE_TAG and event.value == _MERGE
 
 
 class _Loader(yaml.SafeLoader):
@@ -222,7 +227,7 @@ class _Composer:
         if event.tag in MERGE_TAGS:
             place["tag"] = event.tag
         if isinstance(event, yaml.ScalarEvent):
-            plain = event.implicit[0] or ("tag" in place and not event.style)
+            plain = event.implicit[0] or ("tag" in place and not event.style) or _is_merge(event)
             return Scalar(**place, text=self._text(event), plain=plain)
         if isinstance(event, yaml.SequenceStartEvent):
             return Sequence(**place, items=tuple(self._items(depth=depth + 1)))
@@ -281,7 +286,7 @@ class _Composer:
             entries.setdefault(key.text, (key, value))
 
     def _check_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        if event.tag not in _TAGS and event.tag not in MERGE_TAGS:
+        if event.tag not in _TAGS and event.tag not in MERGE_TAGS and not _is_merge(event):
             self.problems.append(problem_at(self.position[0], self.position[1], f"tag {event.tag!r} is not supported"))
 
     def _text(self, event: yaml.ScalarEvent) -> str:
