@@ -91,4 +91,5 @@ def _status(command: str, error: MydockerError) -> int:
         return USAGE
     if runs_nothing and isinstance(error, ImageNotFoundError):
         return NEGATIVE
-    return NEGATIVE if command in OF_CONTAINERS else error.exit_code
+    is_failure = command in OF_CONTAINERS and not isinstance(error, UsageError)
+    return NEGATIVE if is_failure else error.exit_code

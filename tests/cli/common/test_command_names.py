@@ -140,7 +140,6 @@ def test_each_command_names_the_nearest_option(name: str, capsys: pytest.Capture
         ("explain run --entripoint x", "did you mean '--entrypoint'?"),
         ("prune -a", "mydocker rmi IMAGE"),
         ("system prune --volumes", "mydocker volume prune"),
-        ("images --digests", "--format json"),
         ("login -p x", "--password-stdin"),
         ("login --password=x", "--password-stdin"),
     ],
