@@ -10,12 +10,17 @@ from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import add_format, show, show_json
-from mydocker.errors import MydockerError
+from mydocker.cli.common.table import show, show_json
+from mydocker.cli.output.go_types import MAP, with_unset
+from mydocker.errors import MydockerError, UsageError
 from mydocker.image.store import Store
+from mydocker.nearest import did_you_mean
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume
 from mydocker.specs.mounts.volume import volume_name
+
+_HEADINGS = {"Name": "VOLUME NAME"}
+_KEYS = ("dangling", "driver", "label", "name")
 
 
 def volume_command(argv: list[str]) -> int:
@@ -47,14 +52,20 @@ def parser() -> Parser:
     )
     listing = parser.add_command("ls", _list, "[OPTIONS]", "List the volumes", aliases=("list",))
     listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    add_format(listing)
-    create = parser.add_command("create", _create, "VOLUME...", "Create empty volumes; existing ones are kept")
-    inspect = parser.add_command("inspect", _inspect, "VOLUME...", "Describe volumes, as JSON")
+    text = f"only those that match: {', '.join(_KEYS)}; may be repeated"
+    listing.add_argument("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
+    listing.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    create = parser.add_command(
+        "create", _create, "[VOLUME...]", "Create empty volumes, or one with a random name; existing ones are kept"
+    )
+    create.add_argument("names", nargs="*", metavar="VOLUME", help="the name of a volume")
+    inspect = parser.add_command("inspect", _inspect, "[OPTIONS] VOLUME...", "Describe volumes, as JSON")
+    inspect.add_argument("-f", "--format", metavar="FORMAT", help="a template of Go's, filled in for each")
     remove = parser.add_command(
         "rm", _remove, "[OPTIONS] VOLUME...", "Remove volumes and what is in them", aliases=("remove",)
     )
     remove.add_argument("-f", "--force", action="store_true", help="ignore volumes that do not exist")
-    for each in (create, inspect, remove):
+    for each in (inspect, remove):
         each.add_argument("names", nargs="+", metavar="VOLUME", help="the name of a volume")
     prune = parser.add_command("prune", _prune, "[OPTIONS]", "Remove all volumes that no container is using")
     prune.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: includes named volumes")
@@ -63,19 +74,49 @@ def parser() -> Parser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    volumes = volumestore.listed(options.volumes)
+    volumes = _matching(volumestore.listed(options.volumes), options.filter)
     if options.quiet:
         print(*(volume.name for volume in volumes), sep="\n", end="\n" if volumes else "")
     elif options.format == "json":
         show_json([{**volume.as_dict(), "created": _date(volume)} for volume in volumes])
+    elif options.format != "table":
+        from mydocker.cli.output.go_template import render_all
+
+        print(render_all(options.format, [_row(volume) for volume in volumes], headings=_HEADINGS), end="")
     else:
-        rows = [[volume.name, _date(volume)[:19], "yes" if volume.in_use else "no"] for volume in volumes]
-        show(("VOLUME NAME", "CREATED", "IN USE"), rows)
+        rows = [["local", volume.name, _date(volume)[:19], "yes" if volume.in_use else "no"] for volume in volumes]
+        show(("DRIVER", "VOLUME NAME", "CREATED", "IN USE"), rows)
     return 0
 
 
+def _row(volume: Volume) -> dict[str, str]:
+    """What a template may name (docker volume ls --format)."""
+    labels = {"Labels": "", "Links": "N/A", "Size": "N/A"}
+    return {"Driver": "local", **labels, "Mountpoint": volume.path, "Name": volume.name, "Scope": "local"}
+
+
+def _matching(volumes: list[Volume], words: list[str]) -> list[Volume]:
+    """Those of VOLUMES that the filters WORDS let pass; of several values of one key one suffices. UsageError."""
+    wanted: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key not in _KEYS:
+            hint = f"expected KEY=VALUE, with one of the keys {', '.join(_KEYS)}"
+            raise UsageError(f"--filter {word!r}: unknown key {key!r}" + did_you_mean(key, _KEYS), hint=hint)
+        if key == "dangling" and value not in ("true", "false", "1", "0"):
+            raise UsageError(f"--filter {word!r}: expected dangling=true or dangling=false")
+        wanted.setdefault(key, []).append(value)
+    return [each for each in volumes if all(any(_has(each, key, one) for one in wanted[key]) for key in wanted)]
+
+
+def _has(volume: Volume, key: str, value: str) -> bool:
+    if key == "dangling":
+        return volume.in_use is (value in ("false", "0"))
+    return value in volume.name if key == "name" else key == "driver" and value == "local"  # none has labels
+
+
 def _create(options: argparse.Namespace) -> int:
-    for name in options.names:
+    for name in options.names or [os.urandom(32).hex()]:
         volumestore.create(options.volumes, name)
         print(name)
     return 0
@@ -83,7 +124,14 @@ def _create(options: argparse.Namespace) -> int:
 
 def _inspect(options: argparse.Namespace) -> int:
     found = [(name, volumestore.find(options.volumes, name)) for name in options.names]
-    show_json([_described(volume) for _, volume in found if volume])
+    described = [_described(volume) for _, volume in found if volume]
+    if options.format is None:
+        show_json(described)
+    else:
+        from mydocker.cli.output.go_template import render_all
+
+        maps = {"Labels": MAP, "Options": MAP}
+        print(render_all(options.format, [with_unset(each, maps) for each in described]), end="")
     return _none_missing([name for name, volume in found if volume is None])
 
 

@@ -54,14 +54,15 @@ class Typed(dict[str, Any]):
 def typed(document: Mapping[str, Any]) -> Typed:
     """DOCUMENT, of a container or an image, for templates."""
     is_container = "State" in document
-    found = _with(document, _CONTAINER if is_container else {**_IMAGE, "VirtualSize": document.get("Size")})
+    found = with_unset(document, _CONTAINER if is_container else {**_IMAGE, "VirtualSize": document.get("Size")})
     for name, unset in _PARTS.items():
         if isinstance(found.get(name), Mapping):
-            found[name] = _with(found[name], unset)
+            found[name] = with_unset(found[name], unset)
     return found
 
 
-def _with(part: Mapping[str, Any], unset: Mapping[str, Any]) -> Typed:
+def with_unset(part: Mapping[str, Any], unset: Mapping[str, Any]) -> Typed:
+    """PART, and what it prints for the fields of UNSET that it lacks, or that are null."""
     found = Typed(part)
     found.unset = unset
     return found

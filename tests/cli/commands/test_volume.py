@@ -23,7 +23,7 @@ def box(mydocker: Command) -> Command:
 
 
 def test_there_are_none(mydocker: Command) -> None:
-    assert mydocker("volume", "ls") == Result(b"VOLUME NAME   CREATED   IN USE\n", b"", 0)
+    assert mydocker("volume", "ls") == Result(b"DRIVER    VOLUME NAME   CREATED   IN USE\n", b"", 0)
     assert mydocker("volume", "ls", "-q") == Result(b"", b"", 0)
     assert json.loads(mydocker("volume", "ls", "--format", "json").stdout) == []
     assert mydocker("volume", "prune") == Result(b"", b"", 0)
@@ -33,7 +33,8 @@ def test_there_are_none(mydocker: Command) -> None:
 
 def test_ls(box: Command) -> None:
     lines = box("volume", "ls").stdout.decode().splitlines()
-    assert [re.split("  +", line)[::2] for line in lines] == [["VOLUME NAME", "IN USE"], ["one", "no"], ["two", "no"]]
+    assert [line.split()[:2] for line in lines] == [["DRIVER", "VOLUME"], ["local", "one"], ["local", "two"]]
+    assert [re.split("  +", line)[3] for line in lines] == ["IN USE", "no", "no"]
     assert box("volume", "ls", "--quiet") == Result(b"one\ntwo\n", b"", 0)
     [one, two] = json.loads(box("volume", "ls", "--format", "json").stdout)
     assert (one["name"], two["name"], two["in_use"]) == ("one", "two", False)
@@ -47,6 +48,35 @@ def test_inspect_has_the_keys_of_docker(box: Command) -> None:
     assert list(found[0]) == ["CreatedAt", "Driver", "Labels", "Mountpoint", "Name", "Options", "Scope"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found[0]["CreatedAt"])
     assert done.code == 1 and b"there is no volume three" in done.stderr
+
+
+IN_TEMPLATES = {  # words after `volume` -> what they print
+    "ls --format {{.Name}},{{.Driver}},{{.Scope}}": "one,local,local\ntwo,local,local\n",
+    "ls --format {{.Name}} -f name=wo": "two\n",
+    "ls -q -f name=one -f name=two": "one\ntwo\n",
+    "ls -q -f dangling=true": "one\ntwo\n",
+    "ls -q --filter dangling=false": "",
+    "ls -q -f driver=local -f name=one": "one\n",
+    "ls -q -f label=a": "",
+    "inspect -f {{.Name}},{{.Driver}},{{.Labels}},{{.Options}} two": "two,local,map[],map[]\n",
+}
+
+
+def test_templates_and_filters(box: Command) -> None:
+    found = {words: box("volume", *words.split()).stdout.decode() for words in IN_TEMPLATES}
+    assert found == IN_TEMPLATES
+    assert box("volume", "inspect", "-f", "{{json .Labels}}", "two").stdout == b"null\n"
+
+
+@pytest.mark.parametrize("word", ["nonesuch=1", "name", "dangling=x"])
+def test_a_filter_that_is_none(mydocker: Command, word: str) -> None:
+    done = mydocker("volume", "ls", "-f", word)
+    assert (done.stdout, done.code) == (b"", 2) and b"--filter" in done.stderr
+
+
+def test_create_chooses_a_name(mydocker: Command) -> None:
+    name = mydocker("volume", "create").stdout.decode()
+    assert re.fullmatch("[0-9a-f]{64}\n", name) and mydocker("volume", "ls", "-q").stdout.decode() == name
 
 
 def test_create_leaves_what_is_there(box: Command) -> None:

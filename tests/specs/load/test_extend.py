@@ -240,14 +240,14 @@ def test_a_chain_of_files_has_an_end(line: str) -> None:
 
 def test_a_chain_within_one_file_has_an_end(here: pathlib.Path) -> None:
     """And is refused by work that grows as the file does."""
-    documents = ["{name: n0, image: x}", *(f"{{name: n{n}, extends: n{n - 1}}}" for n in range(1, 800))]
+    documents = ["{name: n0, image: x}", *(f"{{name: n{n}, extends: n{n - 1}}}" for n in range(1, 500))]
     assert _load(main="\n---\n".join(documents[:60]))[-1].container.image
 
     def refuse(size: int) -> None:
         problems = _problems(main="\n---\n".join(documents[:size]))
         assert problems and all("a chain of more than 64 containers" in problem for problem in problems)
 
-    assert growth(refuse, 160, 5) < 10  # what is quadratic has 25
+    assert growth(refuse, 100, 5) < 10  # what is quadratic has 25
 
 
 def test_a_chain_of_dependencies_has_an_end(here: pathlib.Path) -> None:
