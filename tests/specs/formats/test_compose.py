@@ -632,8 +632,17 @@ def test_a_dollar_that_begins_no_variable_is_one(text: str, value: str) -> None:
     assert spec.container.command == (value,)
 
 
-@pytest.mark.parametrize(("key", "default"), [("container_name: '$V'", ""), ("logging: {driver: '$V'}", "logging: {}")])
-def test_empty_text_is_the_default(key: str, default: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "default"),
+    [
+        ("container_name: '$V'", ""),
+        ("logging: {driver: '$V'}", "logging: {}"),
+        ("networks: []\n    network_mode: host", "network_mode: host"),
+        ("networks: {}\n    network_mode: host", "network_mode: host"),
+        ("networks:\n    network_mode: host", "network_mode: host"),
+    ],
+)
+def test_what_is_empty_is_the_default(key: str, default: str) -> None:
     assert service(key, V="") == service(default)
 
 

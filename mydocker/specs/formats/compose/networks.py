@@ -99,7 +99,7 @@ def network_entries(
     ALIASES are further names of it."""
     node = service.get("networks")
     if "network_mode" in service:
-        if node is not None:
+        if node is not None and not _is_empty(node):
             reader.refuse(node, "networks and network_mode exclude each other")
         return
     if _has_own_network(service.get("namespaces")):
@@ -118,6 +118,12 @@ def network_entries(
         key = key_at(node or name, "networks")
         yield key, Mapping(**key.position, entries=tuple(filter(None, entries)))
     yield key_at(name, "aliases"), list_at(name, names)
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether NODE names no network, which goes with network_mode, as for Compose."""
+    found = node.entries if isinstance(node, Mapping) else node.items if isinstance(node, Sequence) else node
+    return not found or is_null(node)
 
 
 def _has_own_network(namespaces: Node | None) -> bool:
