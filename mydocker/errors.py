@@ -190,9 +190,7 @@ class LaunchError(MydockerError):
 
 
 class NoTerminalError(LaunchError):
-    """A terminal was asked for, and the standard input is none; its code is Docker's for that."""
-
-    exit_code = 1
+    """A terminal was asked for, and the standard input is none."""
 
 
 class WaitError(MydockerError):

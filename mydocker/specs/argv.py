@@ -5,7 +5,7 @@ mydocker/specs/flags.py has the rules by which words become options; here is wha
 
 from __future__ import annotations
 
-from mydocker.errors import MissingArgumentError, MydockerError, Origin, UsageError
+from mydocker.errors import MydockerError, Origin, UsageError
 from mydocker.record import TYPE_CHECKING, Record
 from mydocker.specs.assemble import assemble, contradictions, doubts
 from mydocker.specs.fields import (
@@ -90,7 +90,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
     values = _values(options, scope)
     if "rootfs" not in values:
         if not rest:
-            raise MissingArgumentError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
+            raise UsageError("no image: 'mydocker run' needs an IMAGE or --rootfs DIR", hint=_HINT)
         values["image"], rest = image(rest[0], scope), rest[1:]
     if rest:
         values["command"] = tuple(rest)

@@ -69,7 +69,7 @@ MOUNTED = [
     "an unused working directory",
 ]
 
-TOO_FEW = ("run", "run --rm", "exec", "exec nonesuch", "exec -it nonesuch", "create")
+TOO_FEW = ("exec", "exec nonesuch", "exec -it nonesuch")
 ABOUT_NONE = [
     *("logs", "logs -f", "port", "attach", "diff", "top", "start", "stop", "kill", "wait", "restart", "pause"),
     *("rename {} x", "cp {}:/x .", "exec {} true", "commit {} x", "export {} -o x"),

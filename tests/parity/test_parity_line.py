@@ -521,10 +521,10 @@ def test_a_terminal_without_input(peer: Peer) -> None:
 
 def test_a_terminal_needs_one_for_input(peer: Peer) -> None:
     done = peer.run("-it", argv=("true",))
-    assert done.code == 1 and re.search(b"not a (TTY|terminal)", done.stderr), done
+    assert done.code != 0 and re.search(b"not a (TTY|terminal)", done.stderr), done
 
 
-TOO_FEW = ("run", "run --rm", "exec", "exec nonesuch", "exec -it nonesuch", "create")
+TOO_FEW = ("exec", "exec nonesuch", "exec -it nonesuch")
 
 
 @pytest.mark.parametrize("words", TOO_FEW)

@@ -193,10 +193,9 @@ def test_refusals(line: str, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["", "--", "-it", "--name x"])
 def test_without_an_image(line: str) -> None:
-    """Docker's code for too few arguments."""
     with pytest.raises(UsageError, match="no image") as caught:
         run(*line.split())
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 125
 
 
 FIXED = {  # flags of Docker's -> whether they are taken

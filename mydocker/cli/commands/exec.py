@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 
-from mydocker.errors import USAGE_FAILURE, CommandNotExecutableError, LaunchError, MissingArgumentError, UsageError
+from mydocker.errors import (
+    USAGE_FAILURE,
+    CommandNotExecutableError,
+    LaunchError,
+    MissingArgumentError,
+    NoTerminalError,
+    UsageError,
+)
 from mydocker.image.store_root import StoreRoot
 from mydocker.record import TYPE_CHECKING
 from mydocker.runtime.command import Stack
@@ -49,6 +56,9 @@ def exec_command(argv: list[str]) -> int:
         entered = open_container(_run_directory(container), opened)
         try:
             return _execute(entered, options, tuple(command))
+        except NoTerminalError as error:
+            error.exit_code = MissingArgumentError.exit_code  # Docker's
+            raise
         except LaunchError as error:
             if error.exit_code != USAGE_FAILURE:
                 raise

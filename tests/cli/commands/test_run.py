@@ -24,7 +24,7 @@ FAILURES = {
     "a directory": (("alpine", "/etc"), 126, "/etc"),
     "not executable": (("alpine", "/etc/passwd"), 126, "/etc/passwd"),
     "no such flag": (("--nonesuch", "alpine"), 125, "--nonesuch"),
-    "no image": ((), 1, "image"),
+    "no image": ((), 125, "image"),
     "a bad name": (("Alpine", "true"), 125, "Alpine"),
     "an unknown user": (("-u", "nonesuch", "alpine", "true"), 125, "nonesuch"),
     "an unknown group": (("-u", "root:nonesuch", "alpine", "true"), 125, "nonesuch"),
