@@ -152,7 +152,7 @@ def test_what_the_store_has_under_the_full_name_comes_first(mydocker: Command, f
     assert _which(mydocker, "docker://fedora") == b"hub"
     assert _which(mydocker, "fedora") == b"hub"
     assert _which(mydocker, "--pull", "always", "fedora") == b"hub"
-    assert mydocker("rmi", "docker.io/fedora").stdout.startswith(b"removed fedora:latest")
+    assert mydocker("rmi", "docker.io/fedora").stdout.startswith(b"Untagged: fedora:latest\n")
     assert _which(mydocker, "fedora") == b"alias"
 
 
@@ -168,7 +168,7 @@ def test_the_other_commands_find_the_image(mydocker: Command, fedora: str, tmp_p
     assert mydocker("tag", "fedora", "team/other").code == 0
     pushed = mydocker("push", "--format", "json", "fedora")
     assert json.loads(pushed.stdout)[0]["name"] == fedora
-    assert mydocker("rmi", "fedora").stdout == f"removed {fedora} ({Platform.host()})\n".encode()
+    assert mydocker("rmi", "fedora").stdout == f"Untagged: {fedora}\n".encode()
     assert b"image fedora is not in the store" in mydocker("rmi", "fedora").stderr
     assert _which(mydocker, "--offline", "team/other") == b"alias"
 
