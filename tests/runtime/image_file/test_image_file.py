@@ -165,15 +165,17 @@ def test_a_file_that_is_replaced_stays_with_who_has_it(person: Person) -> None:
     script = "read x; cat /t/emptied/new /etc/alpine-release"
     words = ["run", "-i", "--name", "old", "--network", "none", f"squashfs:{file}", "sh", "-c", f"echo; {script}"]
     process = person.mydocker.start(*words)
-    assert process.stdout and process.stdout.readline() == b"\n"
-    other = person.mydocker.directory / "other"
-    other.write_bytes(b"no image")
-    other.rename(file)
-    assert person.mydocker("exec", "old", "cat", "/t/again").stdout == b"2"
-    assert person.mydocker("top", "old").code == 0
-    done = person.mydocker("diff", "old")
-    assert done.code == 125 and b"was replaced meanwhile" in done.stderr, done
-    out, error = process.communicate(b"go on\n")
+    try:
+        assert process.stdout and process.stdout.readline() == b"\n"
+        other = person.mydocker.directory / "other"
+        other.write_bytes(b"no image")
+        other.rename(file)
+        assert person.mydocker("exec", "old", "cat", "/t/again").stdout == b"2"
+        assert person.mydocker("top", "old").code == 0
+        done = person.mydocker("diff", "old")
+        assert done.code == 1 and b"was replaced meanwhile" in done.stderr, done
+    finally:
+        out, error = process.communicate(b"go on\n")
     assert (out, error, process.returncode) == (b"new3.20.3\n", b"", 0)
     assert person.mydocker("run", f"squashfs:{file}").code == 125
     file.unlink()
