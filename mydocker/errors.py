@@ -189,6 +189,10 @@ class LaunchError(MydockerError):
     """A container that could not be set up."""
 
 
+class NotInContainerError(LaunchError):
+    """A user, a group or a working directory that the container does not have."""
+
+
 class NoTerminalError(LaunchError):
     """A terminal was asked for, and the standard input is none."""
 

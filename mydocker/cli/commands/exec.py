@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 
 from mydocker.errors import (
-    USAGE_FAILURE,
     CommandNotExecutableError,
-    LaunchError,
     MissingArgumentError,
     NoTerminalError,
+    NotInContainerError,
     UsageError,
 )
 from mydocker.image.store_root import StoreRoot
@@ -59,10 +58,9 @@ def exec_command(argv: list[str]) -> int:
         except NoTerminalError as error:
             error.exit_code = MissingArgumentError.exit_code  # Docker's
             raise
-        except LaunchError as error:
-            if error.exit_code != USAGE_FAILURE:
-                raise
-            raise CommandNotExecutableError(error.message, hint=error.hint) from None
+        except NotInContainerError as error:
+            error.exit_code = CommandNotExecutableError.exit_code
+            raise
 
 
 def _execute(entered: Container, options: list[Option], command: tuple[str, ...]) -> int:

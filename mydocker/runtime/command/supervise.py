@@ -14,6 +14,7 @@ from mydocker.errors import (
     CommandNotFoundError,
     ErrorReport,
     LaunchError,
+    NotInContainerError,
 )
 from mydocker.kernel.signals import STOPPING, Signals, is_heeded, send, signal
 from mydocker.record import TYPE_CHECKING
@@ -156,7 +157,7 @@ class Watch:
         if self.failure:
             # untrusted where `pre_start` runs: its commands may trace the child, which reports, with SYS_PTRACE
             raise ErrorReport.decode(self.failure).as_error(
-                LaunchError, CommandNotExecutableError, CommandNotFoundError
+                LaunchError, NotInContainerError, CommandNotExecutableError, CommandNotFoundError
             )
         return self.outcome
 

@@ -14,7 +14,7 @@ import os
 import sys
 
 from mydocker import kernel
-from mydocker.errors import ErrorReport, HostError, LaunchError, hint_for
+from mydocker.errors import ErrorReport, HostError, LaunchError, NotInContainerError, hint_for
 from mydocker.kernel import signals
 from mydocker.kernel.beneath import open_existing
 from mydocker.kernel.enter import be_root, enter_namespace
@@ -211,6 +211,6 @@ def _enter_directory(root: int, path: str) -> None:
         directory = open_existing(root, path, directory=True)
         os.fchdir(directory)
     except OSError as error:
-        raise LaunchError(f"working directory {path} in the container: {error.strerror}") from None
+        raise NotInContainerError(f"working directory {path} in the container: {error.strerror}") from None
     if not os.getcwd().startswith("/"):  # "(unreachable)/…": getcwd(3)
-        raise LaunchError(f"working directory {path} is outside of the container")
+        raise NotInContainerError(f"working directory {path} is outside of the container")

@@ -18,6 +18,7 @@ from mydocker.errors import (
     CommandNotFoundError,
     ErrorReport,
     LaunchError,
+    NotInContainerError,
 )
 from mydocker.kernel.signals import Signals
 from mydocker.record import TYPE_CHECKING
@@ -72,7 +73,7 @@ def check_command(label: str, working_dir: str | None) -> None:
             hint="run it as part of the container's own command",
         )
     if working_dir is not None and not working_dir.startswith("/"):
-        raise LaunchError(f"working directory {working_dir!r}: expected an absolute path")
+        raise NotInContainerError(f"working directory {working_dir!r}: expected an absolute path")
 
 
 def execute(container: Container, plan: ExecPlan) -> Outcome:
@@ -105,7 +106,7 @@ def execute_detached(container: Container, plan: ExecPlan) -> None:
             report += text
         if report:
             os.waitpid(started.pid, 0)
-            kinds = (LaunchError, CommandNotExecutableError, CommandNotFoundError)
+            kinds = (LaunchError, NotInContainerError, CommandNotExecutableError, CommandNotFoundError)
             raise ErrorReport.decode(report).as_error(*kinds)
 
 
