@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from mydocker.errors import LaunchError, NotInContainerError, is_limit_of_host
+from mydocker.errors import LaunchError, is_limit_of_host
 from mydocker.kernel.beneath import UnreadableFileError, open_regular
 from mydocker.record import Record
 
@@ -41,7 +41,7 @@ def look_up(
     passwd = _entries(root, "/etc/passwd", 7)
     account = next((line for line in passwd if _is(user, line)), None)
     if account is None and isinstance(user, str):
-        raise NotInContainerError(f"unable to find user {user!r} in the image's /etc/passwd")
+        raise LaunchError(f"unable to find user {user!r} in the image's /etc/passwd")
     uid = user if isinstance(user, int) else 0
     gid, home = 0, "/"
     more: tuple[int, ...] = ()
@@ -60,7 +60,7 @@ def _group(root: int, group: str | int) -> int:
         if _is(group, line):
             return _number(line[2])
     if isinstance(group, str):
-        raise NotInContainerError(f"unable to find group {group!r} in the image's /etc/group")
+        raise LaunchError(f"unable to find group {group!r} in the image's /etc/group")
     return group
 
 
@@ -122,7 +122,6 @@ def take_identity(identity: Identity, *, groups: bool) -> None:
     except OSError as error:
         if error.errno == errno.EINVAL:
             message = f"{who} does not exist in this container: its user namespace has no such id"
-            hint = f"map more ids; for an ordinary user's container {MORE_IDS}"
-            raise NotInContainerError(message, hint=hint) from None
+            raise LaunchError(message, hint=f"map more ids; for an ordinary user's container {MORE_IDS}") from None
         hint = "this takes CAP_SETUID and CAP_SETGID, which mydocker lacks itself"
         raise LaunchError(f"cannot become {who}: {error.strerror}", hint=hint) from None

@@ -164,7 +164,7 @@ def _become(entry: Entry, born: int) -> None:
     """In the container's root, where nothing may be imported."""
     plan = entry.plan
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-    identity = look_up(root, plan.user, plan.group, plan.groups)
+    identity = _identity(root, plan)
     environment = {**plan.environment, "HOME": plan.environment.get("HOME") or identity.home}
     slave = -1
     if entry.terminals:
@@ -203,6 +203,13 @@ def _give_up(plan: ExecPlan, rights: Rights | None, identity: Identity) -> None:
         rlimits.apply(plan.ulimits)
     os.umask(plan.umask)
     drop_privileges(rights, identity, death_signal=0)
+
+
+def _identity(root: int, plan: ExecPlan) -> Identity:
+    try:
+        return look_up(root, plan.user, plan.group, plan.groups)
+    except LaunchError as error:
+        raise NotInContainerError(error.message, hint=error.hint) from None
 
 
 def _enter_directory(root: int, path: str) -> None:

@@ -27,7 +27,8 @@ TIME = "cut -d' ' -f1 /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us
 
 def _cgroups(container: str) -> list[pathlib.Path]:
     """The cgroups of a container, in all hierarchies."""
-    return [path for path in pathlib.Path("/sys/fs/cgroup").rglob(f"mydocker-{container}") if path.is_dir()]
+    found = os.walk("/sys/fs/cgroup")  # which passes over what others remove meanwhile
+    return [pathlib.Path(top, name) for top, names, _ in found for name in names if name == f"mydocker-{container}"]
 
 
 def _nothing_left(cidfile: pathlib.Path) -> bool:
