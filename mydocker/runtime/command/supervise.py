@@ -275,6 +275,7 @@ class Watch:
     def _pass_on(self) -> None:
         number = self.signals.take()
         if self.outcome and number in STOPPING:  # the caller takes what the container wrote too slowly
+            self.outcome = self.outcome.replace(stopped=True)  # its restart policy is not to start it again
             self.relay.hang_up()
         elif number == signal.SIGWINCH and self.terminal:
             self.terminal.resize()

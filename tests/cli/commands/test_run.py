@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 
 import pytest
 from lab.busybox import alpine as image
 from lab.command import Command, Result
 from lab.oci import DIR, OPAQUE, WHITEOUT, layer
+from lab.processes import wait_for
 from lab.registry import Registry
 
 pytestmark = pytest.mark.root
@@ -109,6 +111,21 @@ def test_a_run_is_restarted_by_its_policy(
     process.communicate(timeout=240)
     assert process.returncode == code
     assert (tmp_path / "count").read_text() == "x\n" * runs
+
+
+@pytest.mark.root
+def test_a_run_that_is_stopped_after_its_end_is_not_started_again(alpine: Command, tmp_path: pathlib.Path) -> None:
+    """What it wrote is still taken then."""
+    script = "echo >> /srv/starts; head -c 100000 /dev/zero; touch /srv/over"
+    process = alpine.start("run", "--restart", "always", "-v", f"{tmp_path}:/srv", "alpine", "sh", "-c", script)
+    try:
+        wait_for((tmp_path / "over").exists)
+        process.send_signal(signal.SIGTERM)
+        process.wait(100)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (tmp_path / "starts").read_text() == "\n"
 
 
 @pytest.mark.parametrize("option", ["--rm", "--rm=true", "--keep", "--cidfile=id"])
