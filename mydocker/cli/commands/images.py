@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 
+from mydocker.cli.common.filters import add_filter, filters_of
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show, show_json
-from mydocker.cli.output.image_list import HEADINGS, NONE, ImageRow, fields, is_named, matching, shown_id
+from mydocker.cli.output.image_list import FILTERS, HEADINGS, NONE, chosen, fields, is_named, shown_id
 from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import shown_time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from mydocker.cli.output.image_list import ImageRow
+
 
 def images_command(argv: list[str]) -> int:
     """Print every image of the store, a line for each name of it; 0."""
@@ -29,7 +32,7 @@ def images_command(argv: list[str]) -> int:
     rows = [row for image in catalog.images(store) for row in rows_of(store, image)]
     if options.name is not None:
         rows = [row for row in rows if is_named(row, options.name)]
-    rows = matching(rows, options.filter)
+    rows = chosen(rows, filters_of(options))
     if options.quiet:
         for each in dict.fromkeys(shown_id(row, trunc=not options.no_trunc) for row in rows):
             print(each)
@@ -60,8 +63,7 @@ def parser() -> Parser:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a repository, with or without a tag; or a pattern")
     parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
     parser.add_argument("-a", "--all", action="store_true", help="accepted for compatibility: all are listed anyway")
-    text = "only those that match: before, dangling, label, reference, since; may be repeated"
-    parser.add_argument("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
+    add_filter(parser, FILTERS, "-f")
     parser.add_argument("--no-trunc", action="store_true", help="print whole IDs")
     parser.add_argument("--digests", action="store_true", help="print the digests of the manifests, too")
     parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
@@ -83,12 +85,10 @@ def rows_of(store: Store, image: NamedImage) -> list[ImageRow]:
         "size": sum(found.sizes),
         "download": sum(layer.size for layer in found.manifest.layers),
         "pulled": image.ref.when,
+        "labels": _labels(config),
     }
     names = [(_repository(tag), tag.tag) for tag in image.tags] or [(_repository(image.digests[0]), NONE)]
-    rows = [ImageRow(repository=repository, tag=tag, **common) for repository, tag in names]
-    for row in rows:
-        row.image_labels = _labels(config)
-    return rows
+    return [{"repository": repository, "tag": tag, **common} for repository, tag in names]
 
 
 def _labels(config: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain, say
 from mydocker.cli.common.confirm import confirmed
-from mydocker.cli.common.network_filter import add_filter, matching
+from mydocker.cli.common.filters import add_filter, filters_of, has_label, matching
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show, show_json
 from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
@@ -182,7 +182,7 @@ def _pairs(words: list[str], what: str) -> dict[str, str]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    found = matching(_known(options.networks), options)
+    found = matching(_known(options.networks), filters_of(options), _has)
     if options.quiet:
         for network in found:
             print(_shown_id(network, options))
@@ -363,7 +363,7 @@ def _changed(change: Callable[[], object]) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    found = matching(_known(options.networks), options)
+    found = matching(_known(options.networks), filters_of(options), _has)
     unused = [each.name for each in found if each.name != DEFAULT and not _count(options.networks, each)]
     if unused and not options.force and not confirmed(unused, what="networks"):
         return NEGATIVE
@@ -374,3 +374,13 @@ def _prune(options: argparse.Namespace) -> int:
         except NetworkError:  # a container has joined it meanwhile, or it has been removed
             say(f"network {name} was left alone: it is in use, or has been removed")
     return 0
+
+
+def _has(network: Network, key: str, value: str) -> bool:
+    if key in ("label", "label!"):
+        return has_label(network.labels, value) is (key == "label")
+    if key == "type":
+        return (value == "builtin") is (network.name == DEFAULT)
+    if key == "driver":
+        return value == "bridge"
+    return value in network.name if key == "name" else network.id.startswith(value)

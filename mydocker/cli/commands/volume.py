@@ -9,18 +9,17 @@ import time
 from mydocker.cli.commands import NEGATIVE
 from mydocker.cli.common import complain
 from mydocker.cli.common.confirm import confirmed
+from mydocker.cli.common.filters import add_filter, filters_of, matching
 from mydocker.cli.common.parser import Parser
 from mydocker.cli.common.table import show, show_json
 from mydocker.cli.output.go_types import MAP, with_unset
-from mydocker.errors import MydockerError, UsageError
+from mydocker.errors import MydockerError
 from mydocker.image.store import Store
-from mydocker.nearest import did_you_mean
 from mydocker.runtime.volume import store as volumestore
 from mydocker.runtime.volume.store import Volume
 from mydocker.specs.mounts.volume import volume_name
 
 _HEADINGS = {"Name": "VOLUME NAME"}
-_KEYS = ("dangling", "driver", "label", "name")
 
 
 def volume_command(argv: list[str]) -> int:
@@ -52,8 +51,7 @@ def parser() -> Parser:
     )
     listing = parser.add_command("ls", _list, "[OPTIONS]", "List the volumes", aliases=("list",))
     listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    text = f"only those that match: {', '.join(_KEYS)}; may be repeated"
-    listing.add_argument("-f", "--filter", action="append", default=[], metavar="KEY=VALUE", help=text)
+    add_filter(listing, ("dangling", "driver", "label", "name"), "-f")
     listing.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
     create = parser.add_command(
         "create", _create, "[VOLUME...]", "Create empty volumes, or one with a random name; existing ones are kept"
@@ -74,7 +72,7 @@ def parser() -> Parser:
 
 
 def _list(options: argparse.Namespace) -> int:
-    volumes = _matching(volumestore.listed(options.volumes), options.filter)
+    volumes = matching(volumestore.listed(options.volumes), filters_of(options), _has)
     if options.quiet:
         print(*(volume.name for volume in volumes), sep="\n", end="\n" if volumes else "")
     elif options.format == "json":
@@ -95,24 +93,12 @@ def _row(volume: Volume) -> dict[str, str]:
     return {"Driver": "local", **labels, "Mountpoint": volume.path, "Name": volume.name, "Scope": "local"}
 
 
-def _matching(volumes: list[Volume], words: list[str]) -> list[Volume]:
-    """Those of VOLUMES that the filters WORDS let pass; of several values of one key one suffices. UsageError."""
-    wanted: dict[str, list[str]] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or key not in _KEYS:
-            hint = f"expected KEY=VALUE, with one of the keys {', '.join(_KEYS)}"
-            raise UsageError(f"--filter {word!r}: unknown key {key!r}" + did_you_mean(key, _KEYS), hint=hint)
-        if key == "dangling" and value not in ("true", "false", "1", "0"):
-            raise UsageError(f"--filter {word!r}: expected dangling=true or dangling=false")
-        wanted.setdefault(key, []).append(value)
-    return [each for each in volumes if all(any(_has(each, key, one) for one in wanted[key]) for key in wanted)]
-
-
 def _has(volume: Volume, key: str, value: str) -> bool:
     if key == "dangling":
-        return volume.in_use is (value in ("false", "0"))
-    return value in volume.name if key == "name" else key == "driver" and value == "local"  # none has labels
+        return volume.in_use is (value == "false")
+    if key in ("label", "label!"):  # none has labels
+        return key == "label!"
+    return value in volume.name if key == "name" else value == "local"
 
 
 def _create(options: argparse.Namespace) -> int:

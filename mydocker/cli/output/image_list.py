@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from fnmatch import fnmatchcase
 
-from mydocker.errors import ImageNotFoundError, UsageError, printable
+from mydocker.cli.common.filters import has_label, matching
+from mydocker.errors import ImageNotFoundError, printable
 from mydocker.image.model.times import seconds_of
-from mydocker.nearest import did_you_mean
 from mydocker.record import TYPE_CHECKING
 from mydocker.reference import DOCKER_HUB
 from mydocker.services.listing.rows import ago, decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Any
+
+    from mydocker.cli.common.filters import Filters
+
+    ImageRow = dict[str, Any]  # what `images` lists of one name of an image
 
 NONE = "<none>"
 HEADINGS = {
@@ -25,14 +29,8 @@ HEADINGS = {
     "CreatedAt": "CREATED AT",
     "VirtualSize": "SIZE",
 }
-_KEYS = ("before", "dangling", "label", "reference", "since")
-_TRUTHS = {**dict.fromkeys(("true", "1", "t"), True), **dict.fromkeys(("false", "0", "f"), False)}
-
-
-class ImageRow(dict[str, "Any"]):
-    """What `images` lists of one name of an image, and the image's labels."""
-
-    image_labels: Mapping[str, str] = {}
+_SIDES = ("before", "since")
+FILTERS = ("before", "dangling", "label", "reference", "since")
 
 
 def fields(row: ImageRow, *, trunc: bool) -> dict[str, str]:
@@ -65,35 +63,13 @@ def is_named(row: ImageRow, pattern: str) -> bool:
     return any(fnmatchcase(name, familiar) for name in (row["repository"], f"{row['repository']}:{row['tag']}"))
 
 
-def matching(rows: Sequence[ImageRow], words: Sequence[str]) -> list[ImageRow]:
-    """Those of ROWS that the filters WORDS let pass: one value of each key, and all labels. Raises UsageError for a
-    filter that there is not, ImageNotFoundError for an image that `before` or `since` name."""
-    parsed = [_parsed(word) for word in words]
-    for key, value in parsed:
-        if key in ("before", "since"):
+def chosen(rows: Sequence[ImageRow], filters: Filters) -> list[ImageRow]:
+    """Those of ROWS that FILTERS let pass. Raises ImageNotFoundError for an image that `before` or `since` name."""
+    for key, value in filters:
+        if key in _SIDES:
             edge = _created(rows, value)
             rows = [row for row in rows if _is_on_side(row, key, edge)]
-    wanted: dict[str, list[str]] = {}
-    for key, value in parsed:
-        if key not in ("before", "since"):
-            wanted.setdefault(f"{key} {value}" if key == "label" else key, []).append(value)
-    return [
-        row
-        for row in rows
-        if all(any(_has(row, key.split()[0], each) for each in values) for key, values in wanted.items())
-    ]
-
-
-def _parsed(word: str) -> tuple[str, str]:
-    key, equals, value = word.partition("=")
-    if not equals or key not in _KEYS:
-        raise UsageError(
-            f"--filter {word!r}: unknown key {key!r}" + did_you_mean(key, _KEYS),
-            hint=f"expected KEY=VALUE, with one of the keys {', '.join(_KEYS)}",
-        )
-    if key == "dangling" and value.lower() not in _TRUTHS:
-        raise UsageError(f"--filter {word!r}: expected dangling=true or dangling=false")
-    return key, value
+    return matching(rows, [each for each in filters if each[0] not in _SIDES], _has)
 
 
 def _created(rows: Sequence[ImageRow], name: str) -> float:
@@ -113,8 +89,7 @@ def _is_on_side(row: ImageRow, side: str, edge: float) -> bool:
 
 def _has(row: ImageRow, key: str, value: str) -> bool:
     if key == "dangling":
-        return (row["tag"] == NONE) is _TRUTHS[value.lower()]
-    if key == "label":
-        name, equals, text = value.partition("=")
-        return name in row.image_labels and (not equals or row.image_labels[name] == text)
+        return (row["tag"] == NONE) is (value == "true")
+    if key in ("label", "label!"):
+        return has_label(row["labels"], value) is (key == "label")
     return is_named(row, value)

@@ -14,7 +14,7 @@ from mydocker.image.store import Store, catalog
 from mydocker.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from mydocker.cli.project.members import Members
@@ -41,7 +41,7 @@ def list_images(find: Callable[[], Members], argv: list[str]) -> int:
     return 0
 
 
-def _of_container(container: Container, known: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _of_container(container: Container, known: list[dict[str, Any]]) -> dict[str, Any]:
     """The row of its image, by its own name if that is still there."""
     own = [row for row in known if row["digest"] == container.config.image_digest]
     named = [row for row in own if f"{row['repository']}:{row['tag']}" == container.config.image]

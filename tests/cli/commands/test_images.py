@@ -127,6 +127,8 @@ IN_TEMPLATES = {  # the words of `images` or `history` -> what they print of ima
     "images --format {{.Tag}} -f label=a=1 -f label=b": "latest",
     "images --format {{.Tag}} -f label=a=2": "",
     "images --format {{.Tag}} -f label=a -f label=c": "",
+    "images --format {{.Tag}} -f label!=c -f dangling=F": "latest",
+    "images --format {{.Tag}} -f label!=a": "",
     "images --format {{.Repository}} -f before=team/app": "team/old",
     "images --format {{.Repository}} -f since=team/old:latest": "team/app",
     "history --format {{.CreatedBy}} team/app": "COPY top /",

@@ -58,6 +58,7 @@ IN_TEMPLATES = {  # words after `volume` -> what they print
     "ls -q --filter dangling=false": "",
     "ls -q -f driver=local -f name=one": "one\n",
     "ls -q -f label=a": "",
+    "ls -q -f label!=a -f name=one": "one\n",
     "inspect -f {{.Name}},{{.Driver}},{{.Labels}},{{.Options}} two": "two,local,map[],map[]\n",
 }
 
