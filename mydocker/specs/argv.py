@@ -30,32 +30,13 @@ from mydocker.specs.values import Scope, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, NoReturn
+    from typing import Any
+
+    from mydocker.specs.flags import Row
 
 STREAMS = ("stdin", "stdout", "stderr")
 _HINT = "see 'mydocker run --help'"
-
-
-class Fixed(Record):
-    """A flag of Docker that is taken with the values with which it changes nothing; without METAVAR, a switch."""
-
-    flags: tuple[str, ...]
-    metavar: str = ""
-    values: tuple[str, ...]
-
-
-_FIXED = (
-    *(
-        Fixed(flags=(flag,), metavar="TEXT", values=("",))
-        for flag in ("--cgroup-parent", "--cpuset-mems", "--detach-keys")
-    ),
-    Fixed(flags=("--disable-content-trust",), values=("true", "false")),  # which no Docker verifies any more
-    Fixed(flags=("--isolation",), metavar="TEXT", values=("", "default")),
-    Fixed(flags=("--sig-proxy",), values=("true",)),
-    Fixed(flags=("--volume-driver",), metavar="TEXT", values=("", "local")),
-)
-_ROWS: dict[str, Field | Switch | Fixed] = {
-    **{flag: row for row in _FIXED for flag in row.flags},
+_ROWS: dict[str, Field | Switch] = {
     **{flag: row for row in FIELDS for flag in row.flags},
     **{flag: row for row in SWITCHES for flag in row.flags},
 }
@@ -146,14 +127,10 @@ def requested_result(argv: list[str]) -> str | None:
 
 def _split(argv: list[str], options: list[Option]) -> list[str]:
     """Append the options to OPTIONS; the words after them."""
-    rest = Reader(_ROWS, hint=_HINT, refuse=_refuse).split(argv, options)
+    rest = Reader(_ROWS, hint=_HINT, other=_other).split(argv, options)
     for option in options:
-        row = option.row
-        if (
-            isinstance(row, Fixed)
-            and (option.text if row.metavar else str(boolean(option.text)).lower()) not in row.values
-        ):
-            _refuse(row.flags[0], "")
+        if not isinstance(option.row, (Field, Switch)):
+            _refuse_change(option)
     return rest
 
 
@@ -200,12 +177,30 @@ def _parse(row: Field | Switch, parse: Any, text: str, scope: Scope) -> Any:
         raise UsageError(f"invalid argument {text!r} for {flags}: {error.message}", hint=error.hint or _HINT) from None
 
 
-def _refuse(flag: str, message: str) -> NoReturn:
-    """Raise for a flag that mydocker does not have: one of Docker's, a misspelt one, or neither."""
+def _other(flag: str, message: str) -> Row:
+    """What there is of a flag that mydocker does not have: a row for one of Docker's that changes nothing with some
+    values. Raises UsageError for one of Docker's, a misspelt one, and any other."""
     from mydocker.nearest import nearest, suggested
-    from mydocker.specs.model.unsupported import INSTEAD, UNSUPPORTED_FLAGS
+    from mydocker.specs.model.unsupported import UNCHANGING, UNSUPPORTED_FLAGS
 
+    if flag in UNCHANGING:
+        return UNCHANGING[flag]
     if flag in UNSUPPORTED_FLAGS:
-        raise UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))
+        raise _unsupported(flag)
     near = nearest(flag, [known for known in _ROWS if known.startswith("--")]) if flag.startswith("--") else None
     raise UsageError(message + suggested(near), hint=_HINT)
+
+
+def _refuse_change(option: Option) -> None:
+    """Raise UsageError if OPTION, of a flag that mydocker does not have, would change something."""
+    from mydocker.specs.model.unsupported import UNCHANGING
+
+    row = UNCHANGING[option.row.flags[0]]
+    if (option.text if row.metavar else str(boolean(option.text)).lower()) not in row.values:
+        raise _unsupported(row.flags[0])
+
+
+def _unsupported(flag: str) -> UsageError:
+    from mydocker.specs.model.unsupported import INSTEAD
+
+    return UsageError(f"{flag} is not supported yet", hint=INSTEAD.get(flag, _HINT))

@@ -55,11 +55,11 @@ def boolean(text: str) -> bool:
 
 
 class Reader:
-    """Reads the flags of the table ROWS, by flag. REFUSE raises for one that is not there, and gets it and a message;
-    HINT is that of other errors."""
+    """Reads the flags of the table ROWS, by flag. OTHER gets one that is not there, and a message: it returns a row for
+    it, or raises. HINT is that of other errors."""
 
-    def __init__(self, rows: Mapping[str, Row], *, hint: str, refuse: Callable[[str, str], NoReturn]) -> None:
-        self.rows, self.hint, self.refuse = rows, hint, refuse
+    def __init__(self, rows: Mapping[str, Row], *, hint: str, other: Callable[[str, str], Row]) -> None:
+        self.rows, self.hint, self.other = rows, hint, other
 
     def split(self, argv: list[str], options: list[Option]) -> list[str]:
         """Append the options of ARGV to OPTIONS; the words after them. Raises UsageError."""
@@ -73,9 +73,7 @@ class Reader:
 
     def _long(self, text: str, words: list[str]) -> list[Option]:
         flag, equals, value = text.partition("=")
-        if flag not in self.rows:
-            self.refuse(flag, f"unknown flag: {flag}")
-        row = self.rows[flag]
+        row = self.rows.get(flag) or self.other(flag, f"unknown flag: {flag}")
         if not equals:
             value = "true" if not row.metavar else self._next(words, f"flag needs an argument: {flag}")
         return [self._checked(row, value)]
@@ -86,9 +84,8 @@ class Reader:
         letters = text[1:]
         while letters:
             letter, letters = letters[0], letters[1:]
-            if f"-{letter}" not in self.rows:
-                self.refuse(f"-{letter}", f"unknown shorthand flag: {letter!r} in {text}")
-            row = self.rows[f"-{letter}"]
+            flag = f"-{letter}"
+            row = self.rows.get(flag) or self.other(flag, f"unknown shorthand flag: {letter!r} in {text}")
             if letters.startswith("="):
                 value, letters = letters[1:], ""
             elif not row.metavar:
@@ -124,7 +121,7 @@ def read(
         raise unknown_option(flag, rows, command=command, instead=instead)
 
     options: list[Option] = []
-    rest = Reader(rows, hint=f"see 'mydocker {command} --help'", refuse=refuse).split(argv, options)
+    rest = Reader(rows, hint=f"see 'mydocker {command} --help'", other=refuse).split(argv, options)
     return options, rest
 
 

@@ -5,6 +5,8 @@ Used only for a name that is not in the table of fields: a name here that the ta
 
 from __future__ import annotations
 
+from mydocker.record import Record
+
 # other keys of Compose
 _KEYS = """
     annotations cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec develop
@@ -38,6 +40,28 @@ UNSUPPORTED_KEYS = frozenset(_KEYS.split())
 COMPOSE_KEYS = frozenset(_OF_COMPOSE.split())
 IMAGE_MAKERS = ("provider",)  # in place of an image
 UNSUPPORTED_FLAGS = frozenset(_FLAGS.split())
+
+
+class UnchangingFlag(Record):
+    """A flag of `docker run` that is taken with the values with which it changes nothing; without METAVAR, a switch."""
+
+    flags: tuple[str, ...]
+    metavar: str = ""
+    values: tuple[str, ...]
+
+
+UNCHANGING = {
+    flag: UnchangingFlag(flags=(flag,), metavar=metavar, values=values)
+    for flag, metavar, values in (
+        ("--cgroup-parent", "TEXT", ("",)),
+        ("--cpuset-mems", "TEXT", ("",)),
+        ("--detach-keys", "TEXT", ("",)),
+        ("--disable-content-trust", "", ("true", "false")),  # which no Docker verifies any more
+        ("--isolation", "TEXT", ("", "default")),
+        ("--sig-proxy", "", ("true",)),
+        ("--volume-driver", "TEXT", ("", "local")),
+    )
+}
 
 INSTEAD = {  # of flags that are not supported: what to do instead
     "--secret": "a spec file has secrets",
