@@ -49,12 +49,6 @@ class UsageError(MydockerError):
     """A command line that cannot be understood."""
 
 
-class MissingArgumentError(UsageError):
-    """A command line that ends too soon; its code is Docker's for that."""
-
-    exit_code = 1
-
-
 class OutsideError(UsageError):
     """What a spec takes from around it, and is not there: a variable that is not set, a file that cannot be read."""
 

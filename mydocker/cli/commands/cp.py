@@ -61,9 +61,8 @@ def parser() -> Parser:
         "standard output or input. What is copied belongs to root in the container, and to you on the host.",
         exits=(
             ("0", "copied"),
-            ("1", "the container does not exist"),
+            ("1", "it cannot be copied, or there is no such container"),
             ("2", "wrong usage"),
-            ("1", "it cannot be copied"),
         ),
         examples=(
             ("mydocker cp web:/var/log/app.log .", "copy a file out of container web"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from mydocker.cli.commands import NEGATIVE
 from mydocker.errors import (
     CommandNotExecutableError,
-    MissingArgumentError,
+    MydockerError,
     NoTerminalError,
     NotInContainerError,
     UsageError,
@@ -45,10 +46,10 @@ def exec_command(argv: list[str]) -> int:
     if is_on(HELP, options):
         parser().parse_args(["--help", *words[:1]])
     if not words:
-        raise MissingArgumentError("no container", hint="see 'mydocker exec --help'")
+        raise _negative(UsageError("no container", hint="see 'mydocker exec --help'"))
     container, *command = words
     if not command:
-        raise MissingArgumentError("no command to execute", hint="see 'mydocker exec --help'")
+        raise _negative(UsageError("no command to execute", hint="see 'mydocker exec --help'"))
     if is_on(PRIVILEGED, options):
         raise UsageError("--privileged is not supported", hint=_RIGHTS)
     with Stack() as opened:
@@ -56,11 +57,16 @@ def exec_command(argv: list[str]) -> int:
         try:
             return _execute(entered, options, tuple(command))
         except NoTerminalError as error:
-            error.exit_code = MissingArgumentError.exit_code  # Docker's
-            raise
+            raise _negative(error) from None
         except NotInContainerError as error:
             error.exit_code = CommandNotExecutableError.exit_code
             raise
+
+
+def _negative(error: MydockerError) -> MydockerError:
+    """ERROR with the code that `docker exec` has for it."""
+    error.exit_code = NEGATIVE
+    return error
 
 
 def _execute(entered: Container, options: list[Option], command: tuple[str, ...]) -> int:

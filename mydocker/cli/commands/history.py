@@ -7,7 +7,7 @@ import os
 import time
 
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import add_template_format, show, show_json
 from mydocker.errors import StoreError, printable
 from mydocker.image.model.progress import megabytes
 from mydocker.image.model.times import seconds_of, shown_time
@@ -58,7 +58,7 @@ def parser() -> Parser:
     parser.add_argument("--platform", metavar="OS/ARCH", help="such as linux/arm64 (default: this machine's)")
     parser.add_argument("-q", "--quiet", action="store_true", help="print IDs only: of the image, then <missing>")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten IDs and steps")
-    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    add_template_format(parser)
     return parser
 
 

@@ -7,7 +7,7 @@ import os
 
 from mydocker.cli.common.filters import add_filter, filters_of
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import add_template_format, show, show_json
 from mydocker.cli.output.image_list import FILTERS, HEADINGS, NONE, chosen, fields, is_named, shown_id
 from mydocker.errors import StoreError
 from mydocker.image.model.progress import megabytes
@@ -66,7 +66,7 @@ def parser() -> Parser:
     add_filter(parser, FILTERS, "-f")
     parser.add_argument("--no-trunc", action="store_true", help="print whole IDs")
     parser.add_argument("--digests", action="store_true", help="print the digests of the manifests, too")
-    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    add_template_format(parser)
     return parser
 
 

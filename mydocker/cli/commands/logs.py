@@ -67,7 +67,7 @@ def parser() -> Parser:
     parser = Parser(
         "logs",
         text="A container has a log if it was started with 'run -d' or by 'up'.",
-        exits=(("0", "done"), ("2", "wrong usage"), ("1", "there is no such container, or it has no log")),
+        exits=(("0", "done"), ("1", "there is no such container, or it has no log"), ("2", "wrong usage")),
         examples=(
             ("mydocker logs -f web", "print what it has written, and what it writes until it ends"),
             ("mydocker logs --tail 20 -t web", "print the last lines, with their times"),

@@ -11,7 +11,7 @@ from mydocker.cli.common import complain, say
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.filters import add_filter, filters_of, has_label, matching
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import add_template_format, show, show_json
 from mydocker.errors import LaunchError, NetworkError, StoreError, UsageError
 from mydocker.image.store import Store
 from mydocker.record import TYPE_CHECKING
@@ -80,7 +80,7 @@ def parser() -> Parser:
     listing.add_argument("-q", "--quiet", action="store_true", help="print IDs only")
     listing.add_argument("--no-trunc", action="store_true", help="print whole IDs")
     add_filter(listing, ("name", "id", "driver", "label", "type"), "-f")
-    listing.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    add_template_format(listing)
     inspect = parser.add_command("inspect", _inspect, "[OPTIONS] NETWORK...", "Describe networks, as JSON")
     inspect.add_argument("-f", "--format", metavar="FORMAT", help="a template of Go's, filled in for each")
     remove = parser.add_command("rm", _remove, "[OPTIONS] NETWORK...", "Remove networks", aliases=("remove",))

@@ -63,8 +63,8 @@ def parser() -> Parser:
         text="It prints the host's address and port number for each of them, including numbers that mydocker chose.",
         exits=(
             ("0", "done"),
-            ("2", "wrong usage"),
             ("1", "there is no such container, or the port is not published"),
+            ("2", "wrong usage"),
         ),
         examples=(
             ("mydocker port web", "print all published ports of container web"),

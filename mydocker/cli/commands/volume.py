@@ -11,7 +11,7 @@ from mydocker.cli.common import complain
 from mydocker.cli.common.confirm import confirmed
 from mydocker.cli.common.filters import add_filter, filters_of, matching
 from mydocker.cli.common.parser import Parser
-from mydocker.cli.common.table import show, show_json
+from mydocker.cli.common.table import add_template_format, show, show_json
 from mydocker.cli.output.go_types import MAP, with_unset
 from mydocker.errors import MydockerError
 from mydocker.image.store import Store
@@ -52,7 +52,7 @@ def parser() -> Parser:
     listing = parser.add_command("ls", _list, "[OPTIONS]", "List the volumes", aliases=("list",))
     listing.add_argument("-q", "--quiet", action="store_true", help="print names only")
     add_filter(listing, ("dangling", "driver", "label", "name"), "-f")
-    listing.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+    add_template_format(listing)
     create = parser.add_command(
         "create", _create, "[VOLUME...]", "Create empty volumes, or one with a random name; existing ones are kept"
     )

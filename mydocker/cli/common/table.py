@@ -18,6 +18,11 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "json"), default="table", help="how to print (default: table)")
 
 
+def add_template_format(parser: argparse.ArgumentParser) -> None:
+    """The same of one whose rows templates may describe (go_template.py)."""
+    parser.add_argument("--format", default="table", metavar="FORMAT", help="table, json, or a template of Go's")
+
+
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print ROWS under HEADINGS, in columns. Whatever an image put into them stays on its line."""
     print("\n".join(columns([headings, *rows], least=NARROWEST)))

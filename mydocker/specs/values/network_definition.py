@@ -135,7 +135,7 @@ def parse_subnet(text: str) -> str:
         subnet = None
     if subnet is None or "/" not in text:
         raise UsageError(f"{text!r} is not a subnet", hint="expected ADDRESS/BITS, such as 10.5.0.0/24")
-    if ipaddress.ip_interface(text).ip != subnet.network_address:  # Docker refuses it, too, with these words
+    if ipaddress.ip_interface(text).ip != subnet.network_address:  # bits of a host, which Docker refuses, too
         raise UsageError(f"{text!r} is not a subnet", hint=f"it should be {subnet}")
     return str(subnet)
 

@@ -100,11 +100,11 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     if not colon:
         return text_at(item, text)
     if is_path(name):
-        return text_at(item, f"{name}:{_without_effectless(item, rest, True, reader)}")
+        return text_at(item, f"{name}:{_with_effect(item, rest, reader, is_bound=True)}")
     volume = _named(item, name, volumes, reader)
     if len(reader.problems) > before:
         return text_at(item, "/unknown")
-    rest = _without_effectless(item, rest, False, reader)
+    rest = _with_effect(item, rest, reader, is_bound=False)
     short = f"{volume.name}:{rest}"
     mount = reader.attempt(item, partial(parse_volume, short, reader.scope)) if volume.members else None
     if mount is None:
@@ -114,7 +114,7 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
     return _with_members(_long(item, rest, volume.name), volume)
 
 
-def _without_effectless(item: Node, rest: str, is_bound: bool, reader: Reader) -> str:
+def _with_effect(item: Node, rest: str, reader: Reader, *, is_bound: bool) -> str:
     """REST of a short entry, its target and options, without what Compose passes over: options that it does not know,
     and those for the other kind of source; of several for the same thing, the last counts. Each is a warning."""
     target, _, words = rest.partition(":")
