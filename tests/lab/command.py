@@ -72,7 +72,7 @@ class Command:
         timeout: float = 240,
     ) -> Result:
         argv, environment, directory = self.argv(*arguments), self._environment(env), str(cwd or self.directory)
-        server = self._server() if self.forks else None
+        server = self._server(arguments[0] if arguments else "") if self.forks else None
         if server and (not self.user or cwd is None) and server.takes(argv, environment):
             words = argv[len(self.prefix) :]
             done = server.run(words, input, environment, directory, entrance=self._entrance(), timeout=timeout)
@@ -87,16 +87,16 @@ class Command:
         )
         return Result(ran.stdout, ran.stderr, ran.returncode)
 
-    def _server(self) -> forking.Server | None:
-        """What forks for this command, if it can do what the words before it do, or has been started after them."""
+    def _server(self, command: str) -> forking.Server | None:
+        """What forks for this COMMAND, if it can do what the words before it do, or has been started after them."""
         own = self.program.with_name(_FORKING)
         if self._is_user_s and own.exists():
-            return forking.server([*self.prefix, str(own)])
+            return forking.server([*self.prefix, str(own)], command=command)
         if forking.entrance(self.prefix) is None:
             return None
         if self.program == SCRIPT:
-            return forking.server()
-        return forking.server([str(own)]) if own.exists() else None
+            return forking.server(command=command)
+        return forking.server([str(own)], command=command) if own.exists() else None
 
     def _entrance(self) -> dict[str, str]:
         """What the server does before the command."""

@@ -21,28 +21,48 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
+# commands whose processes are forks of a small one: they fork again, and a copy costs as much as there is to copy
+OF_CONTAINERS = {
+    "attach",
+    "commit",
+    "cp",
+    "create",
+    "diff",
+    "exec",
+    "export",
+    "inspect",
+    "kill",
+    "logs",
+    "pause",
+    "port",
+}
+OF_CONTAINERS |= {"ps", "rename", "restart", "rm", "run", "start", "stop", "top", "unpause", "wait"}
 LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a datagram has its limit (unix(7))
 _CHUNK = 1 << 16
 _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", "runtime.cgroup.controllers")
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
+_FOR_CONTAINERS = _FOR_RUN + ("cli.commands.create", "cli.commands.inspect", "cli.commands.logs", "cli.commands.rm")
+_FOR_CONTAINERS += ("cli.commands.exec", "cli.commands.ps", "services.containers.keeper")
 _ENTERED = {"--net", "--mount", "--wd"}  # what nsenter(1) and setpriv(1) do of which a fork can do as much
 _IDENTITY = {"--reuid", "--regid", "--init-groups", "--inh-caps"}
 OURS = (sys.executable, "-P", __file__)
-_servers: dict[tuple[str, ...], Server] = {}
+_servers: dict[tuple[tuple[str, ...], bool], Server] = {}
 
 
-def server(start: Sequence[str] = OURS) -> Server:
-    """The one of this process that START, words of a command line, has started; it ends with this process."""
-    key = tuple(start)
+def server(start: Sequence[str] = OURS, *, command: str) -> Server:
+    """The one of this process for COMMAND that START, words of a command line, has started; it ends with this
+    process."""
+    is_small = command in OF_CONTAINERS or "EMULATED" in os.environ
+    key = (tuple(start), is_small)
     if key not in _servers:
-        _servers[key] = Server(key)
+        _servers[key] = Server(start, is_small=is_small)
         atexit.register(_servers[key].end)
     return _servers[key]
 
 
 def end_servers_of_users() -> None:
     """End all but our own; the next `server` starts anew."""
-    for key in [key for key in _servers if key != OURS]:
+    for key in [key for key in _servers if key[0] != OURS]:
         ended = _servers.pop(key)
         atexit.unregister(ended.end)
         ended.end()
@@ -70,13 +90,15 @@ def entrance(prefix: Sequence[str]) -> dict[str, str] | None:
 
 
 class Server:
-    def __init__(self, start: Sequence[str]) -> None:
+    def __init__(self, start: Sequence[str], *, is_small: bool) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._network = _network()
         with theirs:
             words = [*start, str(theirs.fileno())]
+            names = _FOR_CONTAINERS if is_small else ()
             if "EMULATED" in os.environ:  # to import all takes longer there than what the tests save
-                words += [f"mydocker.{name}" for name in _FOR_RUN]
+                names = _FOR_RUN
+            words += [f"mydocker.{name}" for name in names]
             environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
             self.process = subprocess.Popen(
                 words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment, cwd="/"

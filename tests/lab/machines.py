@@ -124,12 +124,14 @@ def listen(place: Machine, port: int, kind: socket.SocketKind = TCP) -> socket.s
     return server
 
 
-def ask(place: Machine, address: str, port: int, server: socket.socket) -> str:
-    """The peer whom SERVER, in a container, sees when PLACE asks ADDRESS, which gets its answer."""
+def ask(place: Machine, address: str, port: int, server: socket.socket, *, patience: float = 100) -> str:
+    """The peer whom SERVER, in a container, sees when PLACE asks ADDRESS, which gets its answer within PATIENCE
+    seconds."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    server.settimeout(patience)
     with place.inside():
         client = socket.socket(family, server.type)
-    client.settimeout(100)
+    client.settimeout(patience)
     with client:
         client.connect((address, port))
         client.send(b"question")
@@ -138,7 +140,7 @@ def ask(place: Machine, address: str, port: int, server: socket.socket) -> str:
             server.sendto(b"answer", peer)
         else:
             connection, peer = server.accept()
-            connection.settimeout(100)
+            connection.settimeout(patience)
             with connection:
                 data = connection.recv(100)
                 connection.send(b"answer")

@@ -7,7 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.command import Command, Result
 
@@ -16,12 +16,14 @@ from lab.command import Command, Result
 class Peer:
     """`peer.run("-e", "A=1", image="library/alpine", argv=["env"])` waits for a Result.
 
-    Containers have no network: only so all commands agree on what is to be seen.
+    Containers have no network: only so all commands agree on what is to be seen. An image is pulled before its first
+    container, so that nothing is said about that.
     """
 
     name: str
     command: Command
     registry: str
+    to_pull: set[str] = field(default_factory=set)  # images that the registry has, and the command has not
 
     def run(
         self,
@@ -80,5 +82,12 @@ class Peer:
         else:
             assert self.command("stop", "-t", "20", container).code == 0
 
+    def pull(self, image: str) -> None:
+        if image in self.to_pull:
+            done = self.command("pull", f"{self.registry}/{image}")
+            assert done.code == 0, done
+            self.to_pull.remove(image)
+
     def _words(self, options: tuple[str, ...], image: str, argv: tuple[str, ...]) -> list[str]:
+        self.pull(image)
         return ["run", "--rm", "--network", "none", *options, f"{self.registry}/{image}", *argv]
