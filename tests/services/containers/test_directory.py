@@ -92,7 +92,8 @@ def test_a_state_comes_back_and_is_overwritten_in_place(opened: Store) -> None:
     container = put(opened)
     path = pathlib.Path(container.directory, "state")
     before = path.stat()
-    for state in (STATE, ContainerState(), STATE.replace(error="x" * 100)):
+    longer = (STATE.replace(error="} " * 450, health_output="} " * count) for count in range(200, 450, 3))  # than most
+    for state in (STATE, ContainerState(), STATE.replace(error="x" * 100), *longer):
         directory.write_state(container.directory, state)
         expected = state.replace(status=state.status)
         assert directory.read(container.directory).state == expected
