@@ -124,7 +124,8 @@ class Reference(Record):
 
     `digest` decides when present. With a `location` the image is there, in no registry. `str(reference)` is the full
     form; `familiar` is as Docker prints it. `short_name` is what was written without a registry, less tag and digest:
-    an alias may replace it. Names that mean the same are equal, however they were written.
+    an alias may replace it. `written` is all of it, if it was. Names that mean the same are equal, however they were
+    written.
     """
 
     registry: str
@@ -133,6 +134,7 @@ class Reference(Record):
     digest: Digest | None = None
     location: Location | None = None
     short_name: str = ""
+    written: str = ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reference) and self._meaning == other._meaning
@@ -180,6 +182,7 @@ class Reference(Record):
             tag=tag if colon else None if digest else DEFAULT_TAG,
             digest=digest,
             short_name="" if has_scheme or _has_registry(written) else written,
+            written=text,
         )
 
     @classmethod

@@ -158,6 +158,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_seen[--volume-driver local]": "no such option",
         "test_the_order_of_variables": "by name",
         **{f"test_a_template_of_what_an_image_lacks[{text}]": "no such field" for text in NO_FIELD},
+        "test_an_image_is_shown_as_it_was_written[no tag]": "its name is completed",
         "test_templates_of_what_a_container_lacks": "Entrypoint is a text, Health a structure",
         **{f"test_exit_code[an OOM score too {way}]": "126" for way in ("high", "low")},
         **{f"test_seen[--domainname{case}]": "no such option" for case in ("", ", empty", " and --hostname")},

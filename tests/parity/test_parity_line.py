@@ -614,6 +614,24 @@ def test_templates_of_what_a_container_lacks(peer: Peer) -> None:
     assert found == {each: f"{text}\n" for each, text in IN_CONTAINERS.items()}
 
 
+@pytest.mark.parametrize("tag", ["", ":latest"], ids=["no tag", "a tag"])
+def test_an_image_is_shown_as_it_was_written(peer: Peer, tag: str) -> None:
+    image = f"{peer.registry}/library/alpine{tag}"
+    assert peer.command("create", "--name", "parity-written", "--network", "none", image, "true").code == 0
+    try:
+        named = peer.command("inspect", "-f", "{{.Config.Image}}", "parity-written").stdout
+        listed = peer.command("ps", "-a", "--filter", "name=parity-written", "--format", "{{.Image}}").stdout
+        found = [
+            peer.command("ps", "-aq", "--filter", "name=parity-written", "--filter", f"ancestor={each}").stdout.count(
+                b"\n"
+            )
+            for each in (image, f"{peer.registry}/library/alpine:latest", "nonesuch")
+        ]
+    finally:
+        peer.command("rm", "parity-written")
+    assert (named, listed, found) == (f"{image}\n".encode(), f"{image}\n".encode(), [1, 1, 0])
+
+
 def test_the_order_of_variables(peer: Peer) -> None:
     """Those of the command line come before those that only the image has."""
     words = ("-h", "box", "-u", "root", "-e", "NEW=1", "-e", "B=flag")

@@ -204,11 +204,18 @@ def _names(pattern: str, title: str) -> bool:
 
 
 def _is_of(config: Summary, image: str) -> bool:
+    """Whether IMAGE, a name or an ID, is that of a container's image; without a tag, it is that of all its tags."""
+    repository, tag = _split(config.image)
+    is_id = bool(image) and any(each.startswith(image) for each in (config.image_digest, config.image_digest[7:]))
+    return is_id or _split(image) in ((repository, ""), (repository, tag or ":latest"))
+
+
+def _split(image: str) -> tuple[str, str]:
+    """The short form of an image's name without what follows, and that: its tag, its digest, or nothing."""
     import re
 
-    repository = re.sub(r"(@[^@]*|:[^:/@]*)$", "", config.image)
-    digest = config.image_digest
-    return image in (config.image, repository, digest) or bool(image and digest.partition(":")[2].startswith(image))
+    name = re.sub(r"(@[^@]*|:[^:/@]*)$", "", image)
+    return name.removeprefix("docker.io/").removeprefix("library/"), image[len(name) :]
 
 
 def parser() -> Parser:

@@ -44,7 +44,8 @@ def list_images(find: Callable[[], Members], argv: list[str]) -> int:
 def _of_container(container: Container, known: list[dict[str, Any]]) -> dict[str, Any]:
     """The row of its image, by its own name if that is still there."""
     own = [row for row in known if row["digest"] == container.config.image_digest]
-    named = [row for row in own if f"{row['repository']}:{row['tag']}" == container.config.image]
+    image = container.config.spec.image
+    named = [row for row in own if image and f"{row['repository']}:{row['tag']}" == image.familiar]
     return next(iter((*named, *own)), {})
 
 

@@ -104,7 +104,8 @@ def _with_absolute_path(spec: ContainerSpec) -> ContainerSpec:
 
 
 def _called(spec: ContainerSpec) -> str:
-    return spec.image.familiar if spec.image else str(spec.rootfs)
+    """Its image as its creator has written it, which is what Docker shows."""
+    return (spec.image.written or spec.image.familiar) if spec.image else str(spec.rootfs)
 
 
 def _command(spec: ContainerSpec, image: StoredImage | None) -> tuple[str, ...]:
