@@ -18,6 +18,7 @@ from mydocker.specs.fields import (
     HELP,
     KEEP,
     OFFLINE,
+    QUIET,
     REMOVE,
     RESULT,
     SWITCHES,
@@ -55,6 +56,7 @@ class RunRequest(Record):
     result: str | None = None  # the path of a file for the result, relative to the caller's directory
     cidfile: str | None = None  # the path of a file for the container's ID, in the same way; not empty
     attach: tuple[str, ...] = ()  # of STREAMS; (): all of them
+    quiet: bool = False  # show nothing of a pull but warnings
     doubts: tuple[str, ...] = ()  # what is valid and probably a mistake
     help: bool = False
 
@@ -92,6 +94,7 @@ def parse_run(argv: list[str], *, environ: Mapping[str, str], cwd: str) -> RunRe
         result=last(RESULT, options),
         cidfile=last(CIDFILE, options) or None,
         attach=attach,
+        quiet=is_on(QUIET, options),
         doubts=tuple(message for _key, message in doubts(values)),
     )
 

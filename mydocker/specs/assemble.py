@@ -206,7 +206,7 @@ def _limit_contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, str]
             yield key, f"cpus and {key} exclude each other: cpus sets both"
     if both is None:
         return
-    if "mem_limit" not in values:
+    if "mem_limit" not in values and both > 0:
         yield "memswap_limit", "a limit on memory and swap needs a limit on memory too"
     elif memory is not None and 0 < both < memory:
         yield "memswap_limit", "memory and swap together must be at least as much as the memory"

@@ -1256,7 +1256,8 @@ ATTACH = Switch(
     flags=("-a", "--attach"), metavar="STREAM", help="Attach only these: stdin, stdout, stderr (repeatable)"
 )
 CIDFILE = Switch(flags=("--cidfile",), metavar="FILE", help="Write the container's ID to FILE, which must not exist")
+QUIET = Switch(flags=("-q", "--quiet"), help="Do not show how the image is pulled; warnings are shown")
 FROZEN = Switch(flags=("--frozen",), help="Take the image that mydocker.lock names, and no other")
 OFFLINE = Switch(flags=("--offline",), help="Contact no registry: an image that is not in the store is an error")
 KEEP = Switch(flags=("--keep",), common=True, help="Keep what the container writes: see mydocker diff, mydocker prune")
-SWITCHES = (DETACH, REMOVE, KEEP, RESULT, CIDFILE, ATTACH, FROZEN, OFFLINE, DRY_RUN, HELP)
+SWITCHES = (DETACH, REMOVE, KEEP, RESULT, CIDFILE, ATTACH, QUIET, FROZEN, OFFLINE, DRY_RUN, HELP)

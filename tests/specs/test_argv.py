@@ -64,6 +64,7 @@ def test_the_plainest_line() -> None:
         ("-m 64m alpine", "mem_limit", 64 << 20),
         ("--memory 0 alpine", "mem_limit", None),
         ("-m64m --memory-swap -1 alpine", "memswap_limit", -1),
+        ("--memory-swap -1 alpine", "memswap_limit", -1),
         ("-m 64m --memory-swap 64m alpine", "memswap_limit", 64 << 20),
         ("--cpus .5 alpine", "cpus", 0.5),
         ("--cpuset-cpus 0-2,5,1 alpine", "cpuset", (0, 1, 2, 5)),

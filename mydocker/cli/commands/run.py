@@ -75,7 +75,8 @@ def _prepare(request: RunRequest, spec: ContainerSpec) -> LaunchPlan:
         from mydocker.services.volumes_from import with_volumes
 
         spec = with_volumes(spec, open_store(os.environ))
-    plan = prepare(spec, environ=os.environ, progress=progress(), lend_program=True)
+    shown = warnings_alone if request.quiet else progress()
+    plan = prepare(spec, environ=os.environ, progress=shown, lend_program=True)
     return plan.replace(attach=request.attach) if request.attach else plan
 
 

@@ -28,7 +28,7 @@ def demands(spec: ContainerSpec) -> tuple[Demand, ...]:
         limits.append(
             _memory(spec.mem_limit, spec.memswap_limit or 2 * spec.mem_limit, swap_set=bool(spec.memswap_limit))
         )
-    elif spec.memswap_limit:
+    elif (spec.memswap_limit or 0) > 0:
         raise LaunchError("a limit on memory and swap needs a limit on memory too")
     limits += _memory_pressure(spec)
     if spec.cpus:

@@ -14,10 +14,12 @@ from mydocker.specs.values import network
 from mydocker.specs.values.network_definition import read_definition
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from mydocker.specs.fields import Field
     from mydocker.specs.nodes.reader import Reader
+    from mydocker.specs.values import Scope
 
 NOT_SUPPORTED = ("driver_opts", "link_local_ips")  # other members of Compose, of a container's entry
 
@@ -61,11 +63,16 @@ def _aliases(node: Node, reader: Reader) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reader.value(item, network.alias) for item in node.items))
 
 
+def _unless_empty(parse: Callable[[str, Scope], str]) -> Callable[[str, Scope], str]:
+    """PARSE for a value that may come from a variable that is not set: then it is as if it were not there."""
+    return lambda text, scope: parse(text, scope) if text else ""
+
+
 _PARSERS = {
-    "ipv4_address": network.address,
-    "ipv6_address": network.address6,
-    "mac_address": network.mac_address,
-    "interface_name": network.interface,
+    "ipv4_address": _unless_empty(network.address),
+    "ipv6_address": _unless_empty(network.address6),
+    "mac_address": _unless_empty(network.mac_address),
+    "interface_name": _unless_empty(network.interface),
     "priority": network.priority,
     "gw_priority": network.priority,
 }

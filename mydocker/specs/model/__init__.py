@@ -281,6 +281,6 @@ class ContainerSpec(Record):
     @property
     def limited(self) -> bool:
         """Whether the container needs cgroups of its own."""
-        if self.mem_limit or self.memswap_limit or self.cpus or self.cpuset or self.pids_limit:
+        if self.mem_limit or (self.memswap_limit or 0) > 0 or self.cpus or self.cpuset or self.pids_limit:
             return True
         return any(getattr(self, name) not in (None, False) for name in _OTHER_LIMITS)

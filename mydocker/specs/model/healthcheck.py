@@ -48,11 +48,13 @@ def read_healthcheck(node: Node, reader: Reader) -> Healthcheck | None:
 
 
 def _test(node: Node, reader: Reader) -> tuple[str, ...]:
-    """A list that begins with its kind; a string is for the shell."""
+    """A list that begins with its kind; a string is for the shell, and an empty list leaves it to the image."""
     if not isinstance(node, Sequence):
         return ("CMD-SHELL", reader.text(node, expected="a command"))
     words = tuple(reader.text(item) for item in node.items)
-    if not words or words[0] not in KINDS:
+    if not words:
+        return ()
+    if words[0] not in KINDS:
         reader.refuse(node, f"expected a list that begins with {' or '.join(KINDS)}")
     elif words[0] == "CMD" and len(words) < 2:
         reader.refuse(node, "CMD needs a command")

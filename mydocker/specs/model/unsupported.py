@@ -23,8 +23,8 @@ _OF_COMPOSE = "attach deploy scale version"  # what makes sense in a Compose fil
 
 # flags of `docker run` and `podman run` that would have a meaning here
 _FLAGS = """
-    -q --annotation --cgroup-parent --cpuset-mems --detach-keys --isolation --kernel-memory --link
-    --quiet --sig-proxy --storage-opt --volume-driver
+    --annotation --cgroup-parent --cpuset-mems --detach-keys --isolation --kernel-memory --link
+    --sig-proxy --storage-opt --volume-driver
     --cpu-rt-period --cpu-rt-runtime --disable-content-trust --link-local-ip --use-api-socket
     --arch --authfile --cert-dir --cgroup-conf --cgroups --chrootdirs --conmon-pidfile --creds
     --decryption-key --env-host --env-merge --group-entry --health-log-destination --health-max-log-count

@@ -60,6 +60,17 @@ def test_pull_on_a_terminal_shows_bars_and_leaves_lines(mydocker: Command, app: 
     assert b"\x1b[" in shown and b"pulling team/app:latest" in shown and b"team/app:latest: sha256:" in shown
 
 
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("quiet", "shown"), [((), True), (("-q",), False), (("--quiet",), False), (("-q=false",), True)]
+)
+def test_a_run_on_a_terminal_shows_its_pull_unless_it_is_quiet(
+    mydocker: Command, quiet: tuple[str, ...], shown: bool
+) -> None:
+    printed = _on_a_terminal(mydocker.argv("run", *quiet, "alpine", "true"), mydocker)
+    assert printed.startswith(b"pulling alpine:latest") if shown else printed == b""
+
+
 FORKS = """
 import os, sys, threading
 fork = os.fork

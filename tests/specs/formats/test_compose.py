@@ -296,6 +296,8 @@ def test_exposed_ports_are_those_of_publish_all() -> None:
          [DEFAULT.replace(name="myapp_front", aliases=("a", "web"), address="10.5.0.9", address6="fd00::9",
                           mac="02:42:ac:11:00:02", interface="lan0", gateway_priority=2),
           DEFAULT]),
+        ("networks: {front: {ipv4_address: '${NONE-}', ipv6_address: '', mac_address: '', interface_name: ''}}",
+         "networks: {front: {}}", "networks", [DEFAULT.replace(name="myapp_front", aliases=("web",))]),
         ("networks: {front: , back: {priority: 5}}", "networks: {front: , back: }", "networks",
          [DEFAULT.replace(name="myapp_back", priority=5), DEFAULT.replace(name="myapp_front")]),
         ("networks: [proxy]", "networks: {proxy: {external: true}}", "networks",

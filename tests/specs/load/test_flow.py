@@ -38,6 +38,7 @@ def _problems(directory: pathlib.Path, *texts: str) -> list[str]:
         ("{test: [CMD, a], disable: true}", Healthcheck(test=("NONE",))),
         ("{test: [CMD-SHELL, a, b]}", Healthcheck(test=("CMD-SHELL", "a", "b"))),
         ("{disable: false}", Healthcheck()),
+        ("{test: []}", Healthcheck()),
         ("{interval: 1m30s, timeout: 2, start_period: 500ms, start_interval: 1s, retries: 4}",
          Healthcheck(interval=90.0, timeout=2.0, start_period=0.5, start_interval=1.0, retries=4)),
         ("{interval: 0, retries: 0}", Healthcheck()),
@@ -101,7 +102,7 @@ def test_restart(tmp_path: pathlib.Path, policy: str, expected: RestartPolicy | 
     ("yaml", "problem"),
     [
         ("healthcheck: curl", "1.yaml:2:14: expected a mapping with test, interval"),
-        ("healthcheck: {test: []}", "1.yaml:2:21: expected a list that begins with NONE or CMD or CMD-SHELL"),
+        ("healthcheck: {test: ['']}", "1.yaml:2:21: expected a list that begins with NONE or CMD or CMD-SHELL"),
         ("healthcheck: {test: [curl, x]}", "1.yaml:2:21: expected a list that begins with"),
         ("healthcheck: {test: [CMD]}", "1.yaml:2:21: CMD needs a command"),
         ("healthcheck: {test: [CMD-SHELL]}", "1.yaml:2:21: CMD-SHELL needs a command"),
