@@ -206,7 +206,8 @@ def _names(pattern: str, title: str) -> bool:
 def _is_of(config: Summary, image: str) -> bool:
     """Whether IMAGE, a name or an ID, is that of a container's image; without a tag, it is that of all its tags."""
     repository, tag = _split(config.image)
-    is_id = bool(image) and any(each.startswith(image) for each in (config.image_digest, config.image_digest[7:]))
+    digest = config.image_digest
+    is_id = bool(image) and (image == digest or digest.partition(":")[2].startswith(image))
     return is_id or _split(image) in ((repository, ""), (repository, tag or ":latest"))
 
 

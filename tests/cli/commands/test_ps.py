@@ -34,6 +34,7 @@ def listing(mydocker: Command) -> Command:
             created=1e9 + number,
             spec=spec,
             image=image,
+            image_digest=f"sha256:{number}{'b' * 63}",
             labels=labels,
             command=("sh",),
         )
@@ -77,6 +78,10 @@ def names(mydocker: Command, *arguments: str) -> list[str]:
         ("-a -f ancestor=library/alpine", ["sick"]),
         ("-a -f ancestor=alpine:3", []),
         ("-a -f ancestor=", []),
+        ("-a -f ancestor=sha", []),
+        ("-a -f ancestor=sha256:", []),
+        ("-a -f ancestor=1bb", ["web-2"]),
+        ("-a -f ancestor=sha256:1" + "b" * 63, ["web-2"]),
         ("-a -f health=unhealthy", ["sick"]),
         ("-a -f health=none -f status=created", ["db"]),
         ("-a -f volume=data", ["web"]),
