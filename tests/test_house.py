@@ -500,10 +500,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_ci_looks_for_its_other_steps_where_they_are() -> None:
     """Collecting all tests for a few of them takes longer than some of these steps."""
     places = {"stacks": r"stacks/.*", "slurm": r"testing/engines/.*", "qemu": r".*/test_qemu_[^/]*\.py"}
+    seen = set()
     for path in TESTS:
         name = str(path.relative_to(ROOT / "tests"))
-        for marker in re.findall(r"^pytestmark = .*mark\.(stacks|slurm|qemu)\b", path.read_text(), re.MULTILINE):
+        for marker in re.findall(r"^(?:pytestmark = |@).*mark\.(stacks|slurm|qemu)\b", path.read_text(), re.MULTILINE):
             assert re.fullmatch(places[marker], name), (name, marker)
+            seen.add(marker)
+    assert seen == places.keys()
 
 
 def test_the_dockerfile_builds_the_plain_image_from_this_folder_alone() -> None:
