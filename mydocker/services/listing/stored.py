@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Config = TypeVar("Config", bound=Summary)
 
 STATE_SIZE = 1 << 14
-_MOST_STATES = 1 << 11  # bytes, which most have room in: the rest of the file is blanks
+_USUAL_SIZE = 1 << 11  # bytes that most states fit into; the rest of the file is blanks
 KILLED = 137
 CONFIG = "config.json"
 _DAMAGED = "remove it with 'mydocker rm -f'"
@@ -103,7 +103,7 @@ _NOTHING: dict[str, Any] = {
 
 
 def _read_state(path: str) -> ContainerState:
-    for size in (_MOST_STATES, *[STATE_SIZE] * _TORN):
+    for size in (_USUAL_SIZE, *[STATE_SIZE] * _TORN):
         raw = _content(f"{path}/state", size)
         try:
             return _state_in(as_json.parse(raw[: raw.rfind(b"}") + 1].decode()))  # blanks follow
