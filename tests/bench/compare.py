@@ -11,7 +11,6 @@ each round one comes after the other, and the next round begins with the other o
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import pathlib
@@ -19,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import tempfile
 from collections import defaultdict
 
@@ -90,9 +88,9 @@ def _interpreter(side: Side, place: pathlib.Path) -> str:
     if side.python:
         return side.python
     source, python = place / "source", str(place / "environment/bin/python")
-    archive = _output("git", "-C", str(ROOT), "archive", side.commit)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(source, filter="data")
+    source.mkdir(parents=True)
+    _output("git", "-C", str(ROOT), "archive", "--output", str(place / "source.tar"), side.commit)
+    _output("tar", "-xf", str(place / "source.tar"), "-C", str(source))
     _output(sys.executable, "-m", "venv", "--without-pip", str(place / "environment"))
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     library = pathlib.Path(os.fsdecode(_output(python, "-c", ask)).strip())

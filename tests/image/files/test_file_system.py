@@ -103,7 +103,10 @@ DAMAGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "a config beyond the end": (lambda path: _lie(path, 8192, 1 << 20, 9), "damaged: its sizes are impossible"),
     "a config of 2^63 bytes": (lambda path: _lie(path, 0, 1 << 63, 0), "damaged: its sizes are impossible"),
     "a tree of 2^64 bytes": (lambda path: _lie(path, (1 << 64) - 4096, 9, 9), "damaged: its sizes are impossible"),
-    "a config of 5 MiB": (_with_config(b'"%b"' % bytes(5 << 20)), "damaged: its sizes are impossible"),
+    "a config of 5 MiB": (
+        lambda path: _with_config(b'"%b"' % bytes(5 << 20))(path),
+        "damaged: its sizes are impossible",
+    ),
     "no config": (lambda path: _lie(path, 8192, 0, 0), "image config: not JSON"),
     "no JSON": (_with_config(b"{"), "image config: not JSON"),
     "deep JSON": (_with_config(b"[" * 200_000), "image config: not acceptable JSON: nested too deeply"),

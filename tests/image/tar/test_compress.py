@@ -15,28 +15,33 @@ from mydocker.image.tar import compress
 from mydocker.image.tar.inflate import inflate
 
 PIECE = 4 << 20
-DATA = random.Random(1).randbytes(3000) * 4000  # 12 MB
+SIZE = 12_000_000
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, len(DATA)])
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return random.Random(1).randbytes(3000) * (SIZE // 3000)
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, SIZE])
 @pytest.mark.parametrize("step", [100_000, 20 << 20])
-def test_it_unpacks_to_what_it_was(size: int, step: int) -> None:
-    packed = b"".join(compress.gzip(DATA[start : min(start + step, size)] for start in range(0, size, step)))
-    assert gzip.decompress(packed) == DATA[:size] == b"".join(inflate([packed], compression="gzip", what="x"))
-    assert subprocess.run(["gzip", "-dc"], input=packed, capture_output=True, check=True).stdout == DATA[:size]
+def test_it_unpacks_to_what_it_was(data: bytes, size: int, step: int) -> None:
+    packed = b"".join(compress.gzip(data[start : min(start + step, size)] for start in range(0, size, step)))
+    assert gzip.decompress(packed) == data[:size] == b"".join(inflate([packed], compression="gzip", what="x"))
+    assert subprocess.run(["gzip", "-dc"], input=packed, capture_output=True, check=True).stdout == data[:size]
     assert other_threads() == []
 
 
-def test_the_same_bytes_however_they_come_and_whoever_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = b"".join(compress.gzip([DATA]))
-    assert b"".join(compress.gzip(DATA[start : start + 999_999] for start in range(0, len(DATA), 999_999))) == whole
+def test_the_same_bytes_however_they_come_and_whoever_packs(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = b"".join(compress.gzip([data]))
+    assert b"".join(compress.gzip(data[start : start + 999_999] for start in range(0, SIZE, 999_999))) == whole
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)))
-    assert b"".join(compress.gzip([DATA])) == whole
+    assert b"".join(compress.gzip([data])) == whole
 
 
-def test_a_failure_of_the_source_ends_it_and_its_threads() -> None:
+def test_a_failure_of_the_source_ends_it_and_its_threads(data: bytes) -> None:
     def broken() -> Iterator[bytes]:
-        yield DATA
+        yield data
         raise OSError(5, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output error"):
