@@ -21,8 +21,8 @@ pythons: ## the same on every other Python that mydocker supports and this machi
 root: ## all tests, as root
 	$(SUDO) env CI=true $(BIN)pytest -q
 
-parity: ## the same cases with Docker and Podman
-	for runtime in docker podman; do $(SUDO) env CI=true RUNTIME=$$runtime $(BIN)pytest -q tests/parity || exit; done
+parity: ## the same cases with Docker and Podman; CI does not repeat what has passed here
+	for runtime in docker podman; do .ci/parity $$runtime --record || exit; done
 
 lint: ## style and types, as CI checks them
 	$(BIN)ruff check

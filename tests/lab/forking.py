@@ -24,7 +24,6 @@ from typing import IO
 # commands whose processes are forks of a small one: they fork again, and a copy costs as much as there is to copy
 OF_CONTAINERS = {
     "attach",
-    "commit",
     "cp",
     "create",
     "diff",
@@ -41,8 +40,13 @@ LARGEST = 30_000  # characters of a request, of which JSON makes up to six: a da
 _CHUNK = 1 << 16
 _FOR_RUN = ("cli.commands.run", "image.store.catalog", "runtime.launch.parent", "runtime.cgroup.controllers")
 _FOR_RUN += ("runtime.command.supervise", "runtime.network")
-_FOR_CONTAINERS = _FOR_RUN + ("cli.commands.create", "cli.commands.inspect", "cli.commands.logs", "cli.commands.rm")
-_FOR_CONTAINERS += ("cli.commands.exec", "cli.commands.ps", "services.containers.keeper")
+# ... and what these import only when they need it, which each of the forks would read anew
+_FOR_CONTAINERS = _FOR_RUN + ("services.containers.keeper", "specs.security.seccomp", "image.store.elsewhere")
+_FOR_CONTAINERS += ("runtime.plan.machine_tree", "runtime.network.default_mode", "runtime.network.connections")
+_FOR_CONTAINERS += ("runtime.network.bridge.up_and_down", "runtime.network.lifecycle", "specs.render.run_options")
+_FOR_CONTAINERS += ("runtime.inspect.changes", "runtime.inspect.kept_container", "runtime.network.upkeep.renamed")
+_FOR_CONTAINERS += ("runtime.copy.session", "json_output")
+_FOR_CONTAINERS += tuple(f"cli.commands.{name}" for name in sorted(OF_CONTAINERS))
 _ENTERED = {"--net", "--mount", "--wd"}  # what nsenter(1) and setpriv(1) do of which a fork can do as much
 _IDENTITY = {"--reuid", "--regid", "--init-groups", "--inh-caps"}
 OURS = (sys.executable, "-P", __file__)

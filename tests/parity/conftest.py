@@ -180,7 +180,7 @@ def networked(alpine: Command) -> Iterator[Networked]:
 
 @contextmanager
 def _mydocker_there(directory: pathlib.Path, host: Host) -> Iterator[Command]:
-    yield replace(command(directory), prefix=host.enter)
+    yield replace(command(directory, forks=True), prefix=host.enter)
 
 
 @contextmanager

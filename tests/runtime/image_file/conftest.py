@@ -79,7 +79,7 @@ def layout(user_directory: Callable[[], pathlib.Path]) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, layout: pathlib.Path) -> Command:
-    return _with_image(command(tmp_path_factory.mktemp("files")), layout)
+    return _with_image(command(tmp_path_factory.mktemp("files"), forks=True), layout)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def fuse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ordinary(make_second_user: Callable[[], Command], layout: pathlib.Path, ranges: None, fuse: None) -> Command:
-    return _with_image(make_second_user(), layout)
+    return _with_image(replace(make_second_user(), forks=True), layout)
 
 
 def _with_image(mydocker: Command, layout: pathlib.Path) -> Command:
