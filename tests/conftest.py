@@ -64,7 +64,8 @@ def _have_hypothesis_take_its_time() -> None:
 
 _NOT_UNIT = {"root", "qemu", "guest", "rootless", "nested"}  # markers
 _MACHINE = {"registry", "closed", "user", "hub"}  # fixtures that start a server, or make a user of the machine
-_LONG = ("parity", "growth", "test_make")  # parts of paths: what takes another runtime, measures work, or collects all
+# parts of paths: what takes another runtime, measures work, collects all, or builds packages
+_LONG = ("parity", "growth", "test_make", "test_packaging")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
