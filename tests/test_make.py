@@ -5,8 +5,10 @@ from __future__ import annotations
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import yaml
@@ -57,3 +59,49 @@ def test_the_hooks_check_what_lint_checks() -> None:
     programs = [shlex.split(hook["entry"])[:2] for hook in hooks if hook["entry"].startswith(".venv")]
     lint = re.findall(r"\$\(BIN\)(\w+ ?\w*)", TEXT.partition("\nlint:")[2].partition("\n\n")[0])
     assert [" ".join(words).removeprefix(".venv/bin/") for words in programs] == lint
+
+
+@pytest.fixture
+def parity(tmp_path: pathlib.Path) -> Callable[..., tuple[int, str, bool]]:
+    """A function: the exit code of .ci/parity with some words, what it prints, and whether tests ran, in a copy where
+    these end with `code`."""
+    for name in (".ci", "tests/lab", "tests/parity"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests")
+    (tmp_path / "tests/parity/passed.txt").write_text("podman version 1, tests 0\n")
+    pytest_there = tmp_path / ".venv/bin/pytest"
+    pytest_there.parent.mkdir(parents=True)
+
+    def run(*words: str, code: int = 0) -> tuple[int, str, bool]:
+        pytest_there.write_text(f'#!/bin/sh\necho "$RUNTIME $CI $*" > {tmp_path}/ran\nexit {code}\n')
+        pytest_there.chmod(0o755)
+        done = subprocess.run([tmp_path / ".ci/parity", *words], capture_output=True, text=True)
+        assert done.stderr == ""
+        ran = tmp_path / "ran"
+        if has_run := ran.exists():
+            assert ran.read_text() == "docker true tests/parity\n"
+            ran.unlink()
+        return done.returncode, done.stdout, has_run
+
+    return run
+
+
+@pytest.mark.root
+def test_what_docker_has_passed_is_not_run_again_until_a_test_changes(
+    parity: Callable[..., tuple[int, str, bool]], tmp_path: pathlib.Path
+) -> None:
+    passed = tmp_path / "tests/parity/passed.txt"
+    assert parity("docker") == (0, "", True)
+    assert parity("docker", code=1) == parity("docker", "--record", code=1) == (1, "", True)
+    assert passed.read_text() == "podman version 1, tests 0\n"
+    assert parity("docker", "--record") == (0, "", True)
+    docker, podman = passed.read_text().splitlines()
+    assert docker.startswith("Docker version ") and podman == "podman version 1, tests 0"
+    assert parity("docker") == (0, f"{docker}: passed before\n", False)
+    assert parity("docker", "--record") == (0, "", True)
+    for changed in ("tests/parity/known.py", "tests/lab/catch.c", "tests/conftest.py"):
+        assert parity("docker")[2] is False
+        with (tmp_path / changed).open("a") as file:
+            file.write("\n")
+        assert parity("docker")[2] is True
+        assert parity("docker", "--record")[0] == 0

@@ -8,7 +8,7 @@ from mydocker.specs import values
 from mydocker.specs.model import BindMount, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.mount import TYPES, parse_subpath
 from mydocker.specs.mounts.tmpfs import parse_mode
-from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, volume_name
+from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, source_of_volume
 from mydocker.specs.nodes.node import Mapping
 from mydocker.specs.values.size import parse_size
 
@@ -113,7 +113,7 @@ def _recursive(text: str) -> bool:
 def _volume(
     node: Node, source: Node | None, own: dict[str, Node], common: dict[str, Any], reader: Reader
 ) -> Mount | None:
-    name = reader.value(source, lambda text, scope: volume_name(text)) if source else None
+    name = reader.value(source, lambda text, scope: source_of_volume(text, bind="type: bind")) if source else None
     if "driver_opts" in own:
         return _of_driver(own, common, reader)
     return VolumeMount(

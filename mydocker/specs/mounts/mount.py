@@ -7,7 +7,7 @@ from mydocker.record import TYPE_CHECKING
 from mydocker.specs import values
 from mydocker.specs.model import BindMount, Mount, TmpfsMount, VolumeMount
 from mydocker.specs.mounts.tmpfs import parse_mode
-from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, is_path, volume_name
+from mydocker.specs.mounts.volume import PROPAGATIONS, clean_target, source_of_volume
 from mydocker.specs.values.size import parse_size
 
 if TYPE_CHECKING:
@@ -148,10 +148,8 @@ def _volume(settings: dict[str, str], *, target: str, read_only: bool) -> Volume
     if settings.get("volume-driver", "local") != "local":
         raise UsageError(f"volume-driver {settings['volume-driver']!r}: there is only 'local'")
     name = settings.get("source")
-    if name and is_path(name):
-        raise UsageError(f"{name!r} is no name of a volume", hint="write type=bind for a directory")
     return VolumeMount(
-        volume=volume_name(name) if name else None,
+        volume=source_of_volume(name, bind="type=bind") if name else None,
         target=target,
         read_only=read_only,
         copy=settings.get("volume-nocopy") != "true",

@@ -111,6 +111,13 @@ def volume_name(name: str) -> str:
     return name
 
 
+def source_of_volume(name: str, *, bind: str) -> str:
+    """NAME as the source of what is said to be a volume. BIND is how to say there that it is a directory."""
+    if is_path(name):
+        raise UsageError(f"{name!r} is no name of a volume", hint=f"write {bind} for a directory")
+    return volume_name(name)
+
+
 def _path_hint(name: str) -> str | None:
     return f"write ./{name[:40]} for a directory" if name else None
 

@@ -493,6 +493,11 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",
          ["2:29: volume 'dat' is not declared under volumes at the top of the file; did you mean 'data'?",
           "2:62: volume 'no' is not declared under volumes at the top of the file, or ./ before it for a directory"]),
+        ("services:\n  web: {image: a, volumes: [{type: volume, source: ./x, target: /x}, {type: volume, source: ~/x, "
+         "target: /y}, {type: volume, source: x!, target: /z}]}",
+         ["2:52: './x' is no name of a volume (write type: bind for a directory)",
+          "2:93: '~/x' is no name of a volume (write type: bind for a directory)",
+          "2:134: volume 'x!' is not declared under volumes at the top of the file, or ./ before it for a directory"]),
         ("services: {web: {image: a}}\n"
          "networks: {a: {driver: overlay, intern: x}, b: {ipam: {driver: x, options: {}}}, c: 5}",
          ["2:24: network driver 'overlay' is not supported: expected bridge",

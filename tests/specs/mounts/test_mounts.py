@@ -184,6 +184,8 @@ def test_the_long_form(tmp_path: pathlib.Path) -> None:
         ("volumes: [{type: volume, source: a/x, target: /b}]",
          ["2:34: volume name 'a/x': expected letters, digits, _ . and -, a letter or digit first"
           " (write ./a/x for a directory)"]),
+        ("volumes: [{type: volume, source: /x, target: /b}]",
+         ["2:34: '/x' is no name of a volume (write type: bind for a directory)"]),
         ("volumes: [{type: volume, target: /b, volume: {subpath: x}}]", ["2:56: a subpath is for a named volume"]),
         ("volumes: ['data:/b']\ntmpfs: /b", ["3:1: two volumes have the target '/b'"]),
         ("tmpfs: [/b, '/b:ro']", ["2:1: two volumes have the target '/b'"]),

@@ -172,7 +172,8 @@ def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
 
 
 def _named(node: Node, name: str, volumes: dict[str, DeclaredVolume | None], reader: Reader) -> DeclaredVolume:
-    if name and name not in volumes:
-        more = did_you_mean(name, volumes) or ", or ./ before it for a directory"
-        reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
-    return volumes.get(name) or DeclaredVolume(name=name)
+    if not name or name in volumes or is_path(name):  # a path is no name, as is said of the mount itself
+        return volumes.get(name) or DeclaredVolume(name=name)
+    more = did_you_mean(name, volumes) or ", or ./ before it for a directory"
+    reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
+    return DeclaredVolume(name="unknown")  # one mistake is enough
