@@ -21,7 +21,7 @@ pythons: ## the same on every other Python that mydocker supports and this machi
 root: ## all tests, as root
 	$(SUDO) env CI=true $(BIN)pytest -q
 
-parity: ## the same cases with Docker and Podman; CI does not repeat what has passed here
+parity: ## the same cases with Docker and Podman; notes in tests/parity/passed.txt that they have passed
 	for runtime in docker podman; do .ci/parity $$runtime --record || exit; done
 
 lint: ## style and types, as CI checks them

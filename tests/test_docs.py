@@ -46,7 +46,7 @@ LISTED = {
     "--slurm=--time=30": "needs a cluster; tests/testing/engines has one",
     "--runner-image registry.example/mydocker:1 --report": "needs a cluster; tests/testing/engines plays one",
     "make unit": "runs the tests, this one among them; test_make.py looks at the Makefile",
-    "tests/parity": "takes a minute with each of Docker and Podman; .ci/run does it",
+    "tests/parity": "takes minutes with each of Docker and Podman; .ci/parity does it",
 }
 TEXT = "text"  # what is only to be read: diagrams
 # flags of other programs

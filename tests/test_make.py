@@ -68,7 +68,7 @@ def parity(tmp_path: pathlib.Path) -> Callable[..., tuple[int, str, bool]]:
     for name in (".ci", "tests/lab", "tests/parity"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests")
-    (tmp_path / "tests/parity/passed.txt").write_text("podman version 1, tests 0\n")
+    (tmp_path / "tests/parity/passed.txt").write_text("docker.io 1, tests 0\n")
     pytest_there = tmp_path / ".venv/bin/pytest"
     pytest_there.parent.mkdir(parents=True)
 
@@ -93,12 +93,16 @@ def test_what_docker_has_passed_is_not_run_again_until_a_test_changes(
     passed = tmp_path / "tests/parity/passed.txt"
     assert parity("docker") == (0, "", True)
     assert parity("docker", code=1) == parity("docker", "--record", code=1) == (1, "", True)
-    assert passed.read_text() == "podman version 1, tests 0\n"
+    assert passed.read_text() == "docker.io 1, tests 0\n"
     assert parity("docker", "--record") == (0, "", True)
-    docker, podman = passed.read_text().splitlines()
-    assert docker.startswith("Docker version ") and podman == "podman version 1, tests 0"
+    [docker] = passed.read_text().splitlines()
+    assert re.fullmatch(r"containerd \S+, docker\.io \S+, runc \S+, tests \w{16}", docker)
+    another = f"docker.io 1, {docker.rpartition(', ')[2]}"
+    passed.write_text(f"{docker}\n{another}\n")
     assert parity("docker") == (0, f"{docker}: passed before\n", False)
     assert parity("docker", "--record") == (0, "", True)
+    assert sorted(passed.read_text().splitlines()) == sorted([docker, another])
+    assert parity("docker") == (0, f"{docker}: passed before\n", False)
     for changed in ("tests/parity/known.py", "tests/lab/catch.c", "tests/conftest.py"):
         assert parity("docker")[2] is False
         with (tmp_path / changed).open("a") as file:

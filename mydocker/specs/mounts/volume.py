@@ -98,28 +98,23 @@ def clean_target(target: str) -> str:
     return clean
 
 
-def volume_name(name: str) -> str:
-    """NAME, if Docker accepts it as the name of a volume."""
+def volume_name(name: str, *, bind: str = "") -> str:
+    """NAME, if Docker accepts it as the name of a volume. BIND is what to write for a directory, if not a path."""
+    hint = f"write {bind or f'./{name[:40]}'} for a directory" if name else None
     if len(name) < 2 or len(name) > VOLUME_NAME_LIMIT:
-        raise UsageError(
-            f"volume name {name[:40]!r}: expected 2 to {VOLUME_NAME_LIMIT} characters", hint=_path_hint(name)
-        )
+        raise UsageError(f"volume name {name[:40]!r}: expected 2 to {VOLUME_NAME_LIMIT} characters", hint=hint)
     if name[0] not in _ALNUM or not (_ALNUM | set("_.-")).issuperset(name):
         raise UsageError(
-            f"volume name {name!r}: expected letters, digits, _ . and -, a letter or digit first", hint=_path_hint(name)
+            f"volume name {name!r}: expected letters, digits, _ . and -, a letter or digit first", hint=hint
         )
     return name
 
 
 def source_of_volume(name: str, *, bind: str) -> str:
-    """NAME as the source of what is said to be a volume. BIND is how to say there that it is a directory."""
+    """NAME as the source of what is said to be a volume. BIND is what to write there for a directory."""
     if is_path(name):
         raise UsageError(f"{name!r} is no name of a volume", hint=f"write {bind} for a directory")
-    return volume_name(name)
-
-
-def _path_hint(name: str) -> str | None:
-    return f"write ./{name[:40]} for a directory" if name else None
+    return volume_name(name, bind=bind)
 
 
 def _check_options(text: str, options: list[str]) -> str | None:

@@ -110,6 +110,7 @@ def test_services_know_each_other_by_name(text: str, hosts: list[tuple[str, str]
         ("volumes: {data: }", "{type: volume, source: data, target: /x, volume: {nocopy: true}}",
          VolumeMount(volume="myapp_data", target="/x", copy=False)),
         ("volumes: {data: }", "/x", VolumeMount(target="/x")),
+        ("volumes: {data: }", "{type: volume, source: '${NONE-}', target: /x}", VolumeMount(target="/x")),
         ("", "{type: bind, source: ./data, target: /x}", BindMount(source="HERE/data", target="/x", create=True)),
         ("", "./data:/x:z", BindMount(source="HERE/data", target="/x", create=True)),
     ],
@@ -492,12 +493,15 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:49: unknown key 'cpu'; did you mean 'cpus'?"]),
         ("services:\n  web: {image: a, volumes: ['dat:/x', {type: volume, source: no, target: /y}]}\nvolumes: {data: }",
          ["2:29: volume 'dat' is not declared under volumes at the top of the file; did you mean 'data'?",
-          "2:62: volume 'no' is not declared under volumes at the top of the file, or ./ before it for a directory"]),
+          "2:62: volume 'no' is not declared under volumes at the top of the file, or type: bind for a directory"]),
         ("services:\n  web: {image: a, volumes: [{type: volume, source: ./x, target: /x}, {type: volume, source: ~/x, "
          "target: /y}, {type: volume, source: x!, target: /z}]}",
          ["2:52: './x' is no name of a volume (write type: bind for a directory)",
           "2:93: '~/x' is no name of a volume (write type: bind for a directory)",
-          "2:134: volume 'x!' is not declared under volumes at the top of the file, or ./ before it for a directory"]),
+          "2:134: volume 'x!' is not declared under volumes at the top of the file, or type: bind for a directory"]),
+        ("services:\n  web: {image: a, volumes: [{type: volume, source: , target: /x}, 'q:/y', {type: volume, source: q, "
+         "target: /z}]}\nvolumes: {q: {driver: nfs}}",
+         ["2:51: expected text, not null", "3:23: volume driver 'nfs' is not supported: expected local"]),
         ("services: {web: {image: a}}\n"
          "networks: {a: {driver: overlay, intern: x}, b: {ipam: {driver: x, options: {}}}, c: 5}",
          ["2:24: network driver 'overlay' is not supported: expected bridge",

@@ -183,7 +183,7 @@ def test_the_long_form(tmp_path: pathlib.Path) -> None:
           "2:54: unknown key 'mod'; did you mean 'mode'?"]),
         ("volumes: [{type: volume, source: a/x, target: /b}]",
          ["2:34: volume name 'a/x': expected letters, digits, _ . and -, a letter or digit first"
-          " (write ./a/x for a directory)"]),
+          " (write type: bind for a directory)"]),
         ("volumes: [{type: volume, source: /x, target: /b}]",
          ["2:34: '/x' is no name of a volume (write type: bind for a directory)"]),
         ("volumes: [{type: volume, target: /b, volume: {subpath: x}}]", ["2:56: a subpath is for a named volume"]),

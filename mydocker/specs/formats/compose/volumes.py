@@ -29,6 +29,9 @@ class DeclaredVolume(Record):
     members: tuple[tuple[str, Node], ...] = ()
 
 
+_UNKNOWN = DeclaredVolume(name="unknown")  # of which it has been said what is wrong
+
+
 def declared_volume(key: Scalar, node: Node, project: str, reader: Reader) -> DeclaredVolume | None:
     """The volume KEY; None if it could not be read."""
     own = DeclaredVolume(name=f"{project}_{key.text}")
@@ -86,9 +89,14 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
         kind, source = members.get("type"), members.get("source")
         if not isinstance(kind, Scalar) or kind.text != "volume" or not isinstance(source, Scalar):
             return item
-        volume = _named(source, reader.text(source), volumes, reader)
+        before = len(reader.problems)
+        name = reader.text(source)
+        is_read = len(reader.problems) == before
+        volume = _named(source, name, volumes, reader, "type: bind") if is_read else _UNKNOWN
         kept = text_at(source, volume.name)
         entries = tuple((key, kept if value is source else value) for key, value in item.entries)
+        if not volume.name:  # as that of a variable that is not set: a volume without a name
+            entries = tuple(entry for entry in entries if entry[1] is not kept)
         return _with_members(item.replace(entries=entries), volume)
     if not isinstance(item, Scalar) or item.is_null:
         return item
@@ -101,7 +109,7 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
         return text_at(item, text)
     if is_path(name):
         return text_at(item, f"{name}:{_with_effect(item, rest, reader, is_bound=True)}")
-    volume = _named(item, name, volumes, reader)
+    volume = _named(item, name, volumes, reader, "./ before it")
     if len(reader.problems) > before:
         return text_at(item, "/unknown")
     rest = _with_effect(item, rest, reader, is_bound=False)
@@ -171,9 +179,14 @@ def _with_members(item: Mapping, volume: DeclaredVolume) -> Mapping:
     return item.replace(entries=(*others, (key_at(item, "volume"), own)))
 
 
-def _named(node: Node, name: str, volumes: dict[str, DeclaredVolume | None], reader: Reader) -> DeclaredVolume:
-    if not name or name in volumes or is_path(name):  # a path is no name, as is said of the mount itself
-        return volumes.get(name) or DeclaredVolume(name=name)
-    more = did_you_mean(name, volumes) or ", or ./ before it for a directory"
+def _named(
+    node: Node, name: str, volumes: dict[str, DeclaredVolume | None], reader: Reader, bind: str
+) -> DeclaredVolume:
+    """The volume NAME; BIND is what to write at NODE for a directory."""
+    if not name or is_path(name):  # which is no name of a volume, as is said of the mount itself
+        return DeclaredVolume(name=name)
+    if name in volumes:
+        return volumes[name] or _UNKNOWN
+    more = did_you_mean(name, volumes) or f", or {bind} for a directory"
     reader.refuse(node, f"volume {name!r} is not declared under volumes at the top of the file{more}")
-    return DeclaredVolume(name="unknown")  # one mistake is enough
+    return _UNKNOWN
