@@ -42,11 +42,12 @@ SPECS = {
 @pytest.fixture
 def short(second_user: Command) -> Command:
     """An ordinary user, whose image is there already."""
-    assert second_user("run", "--network", "none", "alpine", "true").code == 0  # a network has processes for a while
+    plain = replace(second_user, forks=False)  # a server would be a process of the user's too
+    forking.end_servers_of_users()
+    assert plain("run", "--network", "none", "alpine", "true").code == 0  # a network has processes for a while
     for name, text in SPECS.items():
-        (second_user.directory / name).write_text(text)
-    forking.end_servers_of_users()  # they are processes of the user's too
-    return second_user
+        (plain.directory / name).write_text(text)
+    return plain
 
 
 def _limited(mydocker: Command, option: str, number: int) -> Command:

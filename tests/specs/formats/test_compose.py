@@ -499,8 +499,8 @@ def test_published_ports_are_discarded_on_the_network_of_the_host() -> None:
          ["2:52: './x' is no name of a volume (write type: bind for a directory)",
           "2:93: '~/x' is no name of a volume (write type: bind for a directory)",
           "2:134: volume 'x!' is not declared under volumes at the top of the file, or type: bind for a directory"]),
-        ("services:\n  web: {image: a, volumes: [{type: volume, source: , target: /x}, 'q:/y', {type: volume, source: q, "
-         "target: /z}]}\nvolumes: {q: {driver: nfs}}",
+        ("services:\n  web: {image: a, volumes: [{type: volume, source: , target: /x}, 'q:/y', {type: volume, "
+         "source: q, target: /z}]}\nvolumes: {q: {driver: nfs}}",
          ["2:51: expected text, not null", "3:23: volume driver 'nfs' is not supported: expected local"]),
         ("services: {web: {image: a}}\n"
          "networks: {a: {driver: overlay, intern: x}, b: {ipam: {driver: x, options: {}}}, c: 5}",
