@@ -93,10 +93,11 @@ def _mount(item: Node, volumes: dict[str, DeclaredVolume | None], reader: Reader
         name = reader.text(source)
         is_read = len(reader.problems) == before
         volume = _named(source, name, volumes, reader, "type: bind") if is_read else _UNKNOWN
-        kept = text_at(source, volume.name)
-        entries = tuple((key, kept if value is source else value) for key, value in item.entries)
-        if not volume.name:  # as that of a variable that is not set: a volume without a name
-            entries = tuple(entry for entry in entries if entry[1] is not kept)
+        entries = tuple(
+            (key, text_at(source, volume.name) if value is source else value)
+            for key, value in item.entries
+            if volume.name or value is not source  # an empty one, as of a variable that is not set, is no name
+        )
         return _with_members(item.replace(entries=entries), volume)
     if not isinstance(item, Scalar) or item.is_null:
         return item
