@@ -83,8 +83,9 @@ def test_a_run_and_its_outcome(
 
 
 @root
-def test_all_of_a_large_output() -> None:
-    assert mydocker.run("alpine", "sh", "-c", "yes | head -c 9000000").stdout == "y\n" * 4_500_000
+def test_all_of_a_large_output(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words, seen = ("sh", "-c", "yes | head -c 9000000"), {"stdout": "y\n" * 4_500_000}
+    test_a_run_and_its_outcome(tmp_path, monkeypatch, words, {}, seen)
 
 
 # (image, words, keys, what is raised, its message or the beginning of it)
